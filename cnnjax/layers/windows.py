@@ -1,0 +1,79 @@
+"""The geometry that convolution and pooling share: strides, padding, output sizes.
+
+Every function raises CnnjaxError for a window that does not fit, so that the message speaks of
+the layer and not of XLA's internals.
+"""
+
+from typing import Literal
+
+from cnnjax.errors import CnnjaxError
+
+Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | Literal["same", "valid"]
+"""int: on all four sides; (int, int): (height, width), both sides of each; ((top, bottom),
+(left, right)); "same": ceil(n / stride) outputs, the odd pixel at the end, as XLA and TensorFlow
+pad; "valid": none."""
+
+Pads = tuple[tuple[int, int], tuple[int, int]]
+
+
+def pair(value: int | tuple[int, int], what: str) -> tuple[int, int]:
+    """(height, width) of a size given as one number or as two; both must be at least 1."""
+    both = (value, value) if isinstance(value, int) else tuple(value)
+    if len(both) != 2 or any(not isinstance(v, int) or v < 1 for v in both):
+        raise CnnjaxError(f"{what} is {value!r}; give an integer of at least 1, or two of them")
+    return both
+
+
+def output_size(n: int, k: int, stride: int = 1, padding: int | tuple[int, int] = 0) -> int:
+    """Positions of a window of `k` on `n` padded pixels: floor((n + low + high - k) / stride) + 1.
+
+    `padding` is the same on both sides, or (low, high).
+
+    >>> output_size(227, 11, stride=4)  # AlexNet, conv1
+    55
+    >>> output_size(28, 5, padding=2)
+    28
+    """
+    low, high = (padding, padding) if isinstance(padding, int) else padding
+    if n + low + high < k:
+        raise CnnjaxError(
+            f"a window of {k} does not fit on {n} pixels padded by ({low}, {high}); "
+            "give a larger image, more padding or a smaller window"
+        )
+    return (n + low + high - k) // stride + 1
+
+
+def resolve_padding(
+    padding: Padding, size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]
+) -> Pads:
+    """((top, bottom), (left, right)) in pixels, for an image of `size` = (height, width)."""
+    if padding == "valid":
+        pads = ((0, 0), (0, 0))
+    elif padding == "same":
+        pads = tuple(_same(n, k, s) for n, k, s in zip(size, window, stride, strict=True))
+    elif isinstance(padding, str):
+        raise CnnjaxError(f'padding is {padding!r}; the names are "same" and "valid"')
+    else:
+        pads = _explicit(padding)
+    for n, k, s, p in zip(size, window, stride, pads, strict=True):
+        output_size(n, k, s, p)  # raises where the window does not fit
+    return pads
+
+
+def _same(n: int, k: int, stride: int) -> tuple[int, int]:
+    total = max((-(-n // stride) - 1) * stride + k - n, 0)
+    return total // 2, total - total // 2
+
+
+def _explicit(padding: int | tuple) -> Pads:
+    rows = (padding, padding) if isinstance(padding, int) else tuple(padding)
+    pads = tuple((p, p) if isinstance(p, int) else tuple(p) for p in rows)
+    ok = len(pads) == 2 and all(
+        len(p) == 2 and all(isinstance(v, int) and v >= 0 for v in p) for p in pads
+    )
+    if not ok:
+        raise CnnjaxError(
+            f"padding is {padding!r}; give an integer of at least 0, (height, width), "
+            '((top, bottom), (left, right)), "same" or "valid"'
+        )
+    return pads
