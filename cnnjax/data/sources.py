@@ -10,6 +10,10 @@ from cnnjax.errors import CnnjaxError
 
 
 def load(name: str) -> Splits:
+    from cnnjax.data.glyphs import glyphs
+
+    if name == "glyphs":
+        return glyphs()
     """The data set called `name`."""
     if name == "digits":
         return digits()
