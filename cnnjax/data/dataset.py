@@ -47,8 +47,8 @@ class Dataset:
             )
         if self.images.size == 0:
             raise CnnjaxError(
-                f"the images of shape {self.images.shape} hold nothing; expected at least one image "
-                "of at least one pixel; check what was selected"
+                f"the images of shape {self.images.shape} hold nothing; expected at least one "
+                "image of at least one pixel; check what was selected"
             )
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise CnnjaxError(

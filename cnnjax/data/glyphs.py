@@ -57,7 +57,7 @@ def glyphs(
     image_size: int = 20,
     train_per_class: int = 150,
     test_per_class: int = 50,
-    style: GlyphStyle = GlyphStyle(),  # noqa: B008 - frozen
+    style: GlyphStyle = GlyphStyle(),
     seed: int = 0,
 ) -> Splits:
     """The distinct characters of these alphabets: uint8 `[N, image_size, image_size, 1]`."""
@@ -166,7 +166,7 @@ def _place(
     shift_x: np.ndarray,
     shift_y: np.ndarray,
 ) -> np.ndarray:
-    """Masks of the shapes, turned, slanted, stretched, scaled and moved: `[count, H, W]`, 0 to 1."""
+    """The shapes as masks, warped and moved: float64 `[count, H, W]`, 0 to 1."""
     scale = draws.between(*style.size) * side / np.array([max(image.size) for image in shapes])
     stretch = draws.between(1, 1 + style.stretch)
     stretch = np.where(draws.between(0, 1) < 0.5, stretch, 1 / stretch)

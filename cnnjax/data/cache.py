@@ -1,0 +1,89 @@
+"""Decoded data sets kept on disk, so that what is slow to make is made once."""
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from cnnjax.data.dataset import Dataset, Splits
+
+
+def cache_dir() -> Path:
+    """`$CNNJAX_CACHE`, or `~/.cache/cnnjax` where that is not set."""
+    named = os.environ.get("CNNJAX_CACHE")
+    return Path(named).expanduser() if named else Path("~", ".cache", "cnnjax").expanduser()
+
+
+def cached(name: str, key: str, make: Callable[[], Splits]) -> Splits:
+    """What `make()` returns, from the cache when it is there.
+
+    One file per `name`, which is written whole or not at all. It is used only if it is intact
+    (zip archives carry a checksum of each array) and holds the same `key`; otherwise it is made
+    anew and replaced. Without a place to write to, nothing is cached.
+
+    Args:
+        name: what the data set is; anything printable.
+        key: everything that determines the arrays besides the name.
+        make: makes the data set.
+    """
+    try:
+        readable = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40]
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        path = cache_dir() / f"{readable}-{digest}.npz"
+    except RuntimeError:  # there is no home directory
+        return make()
+    splits = _read(path, key)
+    if splits is None:
+        splits = make()
+        _write(path, key, splits)
+    return splits
+
+
+def _read(path: Path, key: str) -> Splits | None:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if str(archive["key"]) != key:
+                return None
+            classes, groups = (tuple(archive[name].tolist()) for name in ("classes", "groups"))
+            parts = {
+                part: Dataset(archive[f"{part}.images"], archive[f"{part}.labels"], classes, groups)
+                for part in Splits._fields
+                if f"{part}.images" in archive
+            }
+        return Splits(**{"validation": None, **parts})
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def _write(path: Path, key: str, splits: Splits) -> None:
+    arrays = {
+        "key": np.array(key),
+        "classes": np.array(splits.train.classes),
+        "groups": np.array(splits.train.groups, np.str_),
+    }
+    for part, dataset in splits._asdict().items():
+        if dataset is not None:
+            arrays |= {f"{part}.images": dataset.images, f"{part}.labels": dataset.labels}
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = file.name
+            np.savez(file, **arrays)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError:
+        pass  # a full or read-only disk: the data set is there all the same
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
