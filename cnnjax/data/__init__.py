@@ -1,7 +1,23 @@
 """Images and labels: what they are, where they come from, how they are cut and batched."""
 
 from cnnjax.data.batches import batch_indices, padded_batches
+from cnnjax.data.cache import cache_dir
 from cnnjax.data.dataset import Dataset, Splits, stratified_split
+from cnnjax.data.glyphs import GlyphStyle, glyphs
+from cnnjax.data.halves import group_halves, halves_from_file, random_halves
 from cnnjax.data.sources import load
 
-__all__ = ["Dataset", "Splits", "batch_indices", "load", "padded_batches", "stratified_split"]
+__all__ = [
+    "Dataset",
+    "GlyphStyle",
+    "Splits",
+    "batch_indices",
+    "cache_dir",
+    "glyphs",
+    "group_halves",
+    "halves_from_file",
+    "load",
+    "padded_batches",
+    "random_halves",
+    "stratified_split",
+]

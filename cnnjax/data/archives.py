@@ -6,11 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnjax.data.dataset import Dataset, Splits, stratified_split
+from cnnjax.data.dataset import Dataset, Splits, arranged
 from cnnjax.errors import CnnjaxError
-
-UNSPLIT_FRACTIONS = (0.7, 0.1, 0.2)
-"""Training, validation and test share of a data set that comes in one piece."""
 
 _KEYS = "x_train y_train x_test y_test (and x_val y_val if there are), or images labels"
 
@@ -19,8 +16,8 @@ def read_archive(path: str | Path) -> Splits:
     """The data set in an npz file.
 
     Keys: `x_train y_train x_test y_test`, with `x_val y_val` if there is a validation part; or
-    `images labels`, which are split 70/10/20 within each class, always in the same way. With
-    either, `classes` may give the names; without, the classes are called "0", "1", ...
+    `images labels`, which are split as `arranged` says. With either, `classes` may give the names;
+    without, the classes are called "0", "1", ...
 
     Images `[N, H, W]` or `[N, H, W, C]`: whole numbers 0 to 255 as they are; true and false as 255
     and 0; fractions between 0 and 1 times 255, and beyond 1 up to 255 as they are, rounded. Which
@@ -33,7 +30,7 @@ def read_archive(path: str | Path) -> Splits:
     path = Path(path).expanduser()
     arrays = _arrays(path)
     if {"images", "labels"} <= set(arrays):
-        pairs = {"all": ("images", "labels")}
+        pairs = {"train": ("images", "labels")}
     else:
         pairs = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
         if {"x_val", "y_val"} & set(arrays):
@@ -54,9 +51,7 @@ def read_archive(path: str | Path) -> Splits:
             )
     classes = _class_names(path, arrays.get("classes"), labels)
     parts = {part: Dataset(images[x], labels[y], classes) for part, (x, y) in pairs.items()}
-    if "all" in parts:
-        return Splits(*stratified_split(parts["all"], UNSPLIT_FRACTIONS, seed=0))
-    return Splits(parts["train"], parts.get("validation"), parts["test"])
+    return arranged(parts)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """Decoded data sets kept on disk, so that what is slow to make is made once."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import PIL
+from PIL import features
 
 from cnnjax.data.dataset import Dataset, Splits
 
@@ -25,8 +28,9 @@ def cached(name: str, key: str, make: Callable[[], Splits]) -> Splits:
     """What `make()` returns, from the cache when it is there.
 
     One file per `name`, which is written whole or not at all. It is used only if it is intact
-    (zip archives carry a checksum of each array) and holds the same `key`; otherwise it is made
-    anew and replaced. Without a place to write to, nothing is cached.
+    (zip archives carry a checksum of each array), holds the same `key`, and was written by this
+    very code with this Pillow; otherwise it is made anew and replaced. Without a place to write
+    to, nothing is cached.
 
     Args:
         name: what the data set is; anything printable.
@@ -39,11 +43,21 @@ def cached(name: str, key: str, make: Callable[[], Splits]) -> Splits:
         path = cache_dir() / f"{readable}-{digest}.npz"
     except RuntimeError:  # there is no home directory
         return make()
+    key = f"{_made_by()} {key}"
     splits = _read(path, key)
     if splits is None:
         splits = make()
         _write(path, key, splits)
     return splits
+
+
+@functools.cache
+def _made_by() -> str:
+    """What turns files and fonts into pixels: this package, Pillow and its FreeType."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return f"{digest.hexdigest()} {PIL.__version__} {features.version('freetype2')}"
 
 
 def _read(path: Path, key: str) -> Splits | None:

@@ -185,7 +185,31 @@ def stratified_split(
     for images in np.split(order, np.cumsum(np.bincount(dataset.labels))[:-1]):
         ends = np.rint(np.cumsum(fractions) * len(images))
         part[images] = np.searchsorted(ends[:-1], np.arange(len(images)), side="right")
+    sizes = np.bincount(part, minlength=len(fractions))
+    if sizes.min() == 0:
+        raise CnnjaxError(
+            f"{len(dataset)} images of {dataset.num_classes} classes are too few to be split into "
+            f"{' : '.join(str(f) for f in fractions)}; expected at least one image in each part; "
+            "add images, or give the parts separately"
+        )
     return tuple(dataset.take(np.flatnonzero(part == i)) for i in range(len(fractions)))
+
+
+UNSPLIT_FRACTIONS = (0.7, 0.1, 0.2)
+"""Training, validation and test share of a data set that comes in one piece."""
+
+
+def arranged(parts: dict[str, Dataset]) -> Splits:
+    """The three parts from what a source has of `train`, `validation` and `test`.
+
+    Where only one of the last two is there, it is the one to report on (`test`). Where neither
+    is, `train` is cut 70/10/20 within each class, always in the same way.
+    """
+    if set(parts) == {"train"}:
+        return Splits(*stratified_split(parts["train"], UNSPLIT_FRACTIONS, seed=0))
+    if "test" in parts:
+        return Splits(parts["train"], parts.get("validation"), parts["test"])
+    return Splits(parts["train"], None, parts["validation"])
 
 
 def _check_array(name: str, array: np.ndarray, dtype: type, shape: str, rank: int) -> None:

@@ -1,19 +1,14 @@
 """Data sets from folders: one folder of images per class."""
 
-import itertools
 import json
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import PIL
 
-from cnnjax.data.archives import UNSPLIT_FRACTIONS
 from cnnjax.data.cache import cached
-from cnnjax.data.dataset import Dataset, Splits, stratified_split
-from cnnjax.data.pictures import DEFAULT_SIDE, check_side, decode, inspect
+from cnnjax.data.dataset import Dataset, Splits, arranged
+from cnnjax.data.pictures import Picture, check_side, decode_parts
 from cnnjax.errors import CnnjaxError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
@@ -30,17 +25,12 @@ class _Listing(NamedTuple):
 def read_folder(path: str | Path, image_size: int | None = None) -> Splits:
     """The images under `path`, decoded once and cached.
 
-    `path/CLASS/IMAGE`, split 70/10/20 within each class, always in the same way; or, where
-    `path/train` holds class folders, `path/PART/CLASS/IMAGE` with the parts `train`, `validation`
-    (or `val`) and `test`. Where only one of the last two is there, it is the one to report on
-    (`test`); where none is, `train` is split.
+    `path/CLASS/IMAGE`; or, where `path/train` holds class folders, `path/PART/CLASS/IMAGE` with
+    the parts `train`, `validation` (or `val`) and `test`. What is missing of the parts is made up
+    for as `arranged` says.
 
-    An image is a PNG, JPEG, BMP, WebP or GIF (its first frame), known by its suffix; hidden files
-    and others are passed over. It is turned as its EXIF orientation says; what is transparent
-    becomes white. All are grey (C = 1) if all files are, and colour (C = 3) if any is.
-
-    Size: with `image_size`, or where the files differ in size, the shorter side is scaled to
-    `image_size` (64 if not given) and the middle square is cut out. Otherwise nothing is scaled.
+    An image is a PNG, JPEG, BMP, WebP or GIF, known by its suffix; hidden files and others are
+    passed over. Sizes and colours are made the same as `decode_parts` says.
 
     Raises:
         CnnjaxError: no folder, no images, fewer than two classes, an empty class, parts of
@@ -58,13 +48,7 @@ def read_folder(path: str | Path, image_size: int | None = None) -> Splits:
             f"cannot read {error.filename!r}: {error.strerror}; expected a folder of class folders "
             "of images; check the path"
         ) from None
-    key = json.dumps(
-        [
-            PIL.__version__,
-            Path(__file__).read_text(encoding="utf-8"),
-            [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats],
-        ]
-    )
+    key = json.dumps([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
     return cached(f"folder {image_size} {root}", key, lambda: _decode(listings, image_size))
 
 
@@ -75,7 +59,7 @@ def _list_parts(root: Path) -> dict[str, _Listing]:
             "path"
         )
     if not (root / "train").is_dir() or not _subfolders(root / "train"):
-        return {"all": _list_classes(root)}
+        return {"train": _list_classes(root)}
     folders = _subfolders(root)
     listings = {}
     for folder in folders:
@@ -93,10 +77,6 @@ def _list_parts(root: Path) -> dict[str, _Listing]:
                 f"the {part} and train parts of {str(root)!r} differ in the classes "
                 f"{', '.join(odd[:8])}; expected the same class folders in every part; mend them"
             )
-    if list(listings) == ["train"]:
-        return {"all": listings["train"]}
-    if "test" not in listings:
-        listings["test"] = listings.pop("validation")
     return listings
 
 
@@ -134,27 +114,12 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _decode(listings: dict[str, _Listing], image_size: int | None) -> Splits:
-    with ThreadPoolExecutor() as pool:  # Pillow lets go of the lock while it decodes
-        files = [file for listing in listings.values() for file in listing.files]
-        sizes, coloured = zip(*pool.map(inspect, files), strict=True)
-        side = image_size or (DEFAULT_SIDE if len(set(sizes)) > 1 else None)
-        mode = "RGB" if any(coloured) else "L"
-        parts = {
-            part: Dataset(
-                _stacked(pool.map(lambda file: decode(file, mode, side), listing.files), listing),
-                listing.labels,
-                listing.classes,
-            )
-            for part, listing in listings.items()
-        }
-    if "all" in parts:
-        return Splits(*stratified_split(parts["all"], UNSPLIT_FRACTIONS, seed=0))
-    return Splits(parts["train"], parts.get("validation"), parts["test"])
-
-
-def _stacked(images: Iterator[np.ndarray], listing: _Listing) -> np.ndarray:
-    first = next(images)
-    stacked = np.empty((len(listing.files), *first.shape), np.uint8)
-    for place, image in zip(stacked, itertools.chain([first], images), strict=True):
-        place[:] = image
-    return stacked
+    pictures = {
+        part: [Picture(str(file), file) for file in listing.files]
+        for part, listing in listings.items()
+    }
+    parts = {
+        part: Dataset(images, listings[part].labels, listings[part].classes)
+        for part, images in decode_parts(pictures, image_size).items()
+    }
+    return arranged(parts)

@@ -6,16 +6,20 @@ lines, a shaded ground and noise. The images are a pure function of the argument
 
 import dataclasses
 import functools
+import json
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
-from cnnjax.data.alphabets import ALPHABETS, Character, distinct_characters, shape
+from cnnjax.data.alphabets import ALPHABETS, Character, distinct_characters, fonts_digest, shape
+from cnnjax.data.cache import cached
 from cnnjax.data.dataset import Dataset, Splits
 from cnnjax.data.randomness import stream
+from cnnjax.errors import CnnjaxError
 
+DEFAULT_ALPHABETS = ("latin", "cyrillic", "greek")
 SUPERSAMPLING = 3
 """A character is drawn at this many times the size of the image, and averaged down."""
 BORDER = 2
@@ -29,7 +33,7 @@ class GlyphStyle:
     size: tuple[float, float] = (0.5, 0.8)
     """The longer side of the character, as a share of the side of the image."""
     stretch: float = 0.2
-    """Width by height varies by a factor of up to (1 + stretch)² to either side."""
+    """Width is multiplied and height divided by up to 1 + stretch, or the other way round."""
     rotation: float = 12.0
     """Degrees to either side."""
     slant: float = 0.25
@@ -52,7 +56,7 @@ class GlyphStyle:
 
 
 def glyphs(
-    alphabets: Sequence[str] = ("latin", "cyrillic", "greek"),
+    alphabets: Sequence[str] = DEFAULT_ALPHABETS,
     *,
     image_size: int = 20,
     train_per_class: int = 150,
@@ -60,37 +64,84 @@ def glyphs(
     style: GlyphStyle = GlyphStyle(),
     seed: int = 0,
 ) -> Splits:
-    """The distinct characters of these alphabets: uint8 `[N, image_size, image_size, 1]`."""
-    kept = [character for character in distinct_characters() if character.alphabet in alphabets]
+    """Images of the distinct characters of some alphabets, drawn once and cached.
 
-    def part(number: int, per_class: int) -> Dataset:
-        draw = functools.partial(_draw, image_size=image_size, style=style)
-        return Dataset(
-            images=np.concatenate(
-                [draw(c, per_class, words=(seed, number, ord(c.text))) for c in kept]
-            ),
-            labels=np.repeat(np.arange(len(kept), dtype=np.int32), per_class),
-            classes=tuple(character.text for character in kept),
-            groups=tuple(character.alphabet for character in kept),
+    A class is a character, its group the alphabet. The images of a class depend on the character,
+    the seed, the size and the style alone: those of `glyphs(("latin",))` are among those of
+    `glyphs()`, and fewer per class are the first ones of more.
+
+    Args:
+        alphabets: names among `ALPHABETS`; the classes come in that order.
+        image_size: side in pixels, 16 to 64.
+        train_per_class: images of each character to learn from.
+        test_per_class: images of each character to report on.
+        style: how the characters vary.
+        seed: non-negative integer.
+
+    Returns:
+        `train` and `test`: uint8 `[N, image_size, image_size, 1]`, sorted by class. There is no
+        `validation`.
+
+    Raises:
+        CnnjaxError: an unknown or repeated alphabet, or a number out of range.
+    """
+    unknown = [name for name in alphabets if name not in ALPHABETS]
+    if unknown or not alphabets or len(set(alphabets)) != len(alphabets):
+        raise CnnjaxError(
+            f"the alphabets {'+'.join(alphabets)!r} cannot be drawn; expected one or more of "
+            f"{', '.join(ALPHABETS)}, each once; mend the name"
         )
+    if not 16 <= image_size <= 64:
+        raise CnnjaxError(
+            f"characters of {image_size} pixels cannot be drawn; expected 16 to 64; choose another "
+            "image size"
+        )
+    if min(train_per_class, test_per_class) < 1 or seed < 0:
+        raise CnnjaxError(
+            f"{train_per_class} and {test_per_class} images per class with the seed {seed} cannot "
+            "be drawn; expected at least 1 image and a seed from 0 on; mend the numbers"
+        )
+    asked = [sorted(alphabets), image_size, train_per_class, test_per_class, seed]
+    name = f"glyphs {json.dumps([*asked, dataclasses.asdict(style)])}"
 
-    return Splits(train=part(0, train_per_class), validation=None, test=part(1, test_per_class))
+    def make() -> Splits:
+        chosen = [
+            character for character in distinct_characters() if character.alphabet in alphabets
+        ]
+        train = _part(chosen, train_per_class, (seed, 0), image_size, style)
+        return Splits(train, None, _part(chosen, test_per_class, (seed, 1), image_size, style))
+
+    return cached(name, fonts_digest(), make)
+
+
+def _part(
+    characters: list[Character],
+    per_class: int,
+    words: tuple[int, int],
+    image_size: int,
+    style: GlyphStyle,
+) -> Dataset:
+    images = [_draw(c, per_class, (*words, ord(c.text)), image_size, style) for c in characters]
+    return Dataset(
+        images=np.concatenate(images),
+        labels=np.repeat(np.arange(len(characters), dtype=np.int32), per_class),
+        classes=tuple(character.text for character in characters),
+        groups=tuple(character.alphabet for character in characters),
+    )
 
 
 def _draw(
-    character: Character, count: int, *, words: tuple[int, ...], image_size: int, style: GlyphStyle
+    character: Character, count: int, words: tuple[int, ...], image_size: int, style: GlyphStyle
 ) -> np.ndarray:
-    """`count` images of a character: uint8 `[count, H, W, 1]`.
+    """`count` images of a character: uint8 `[count, image_size, image_size, 1]`.
 
-    Only sums, products, quotients and square roots of the random numbers are taken: their results
+    Every image has its own row of random numbers, so that more images leave the first ones as they
+    are. From them on there are only sums, products, quotients and square roots, whose results
     are the same on every machine.
     """
-    draws = _Draws(stream(*words), count)
-    side = image_size * SUPERSAMPLING
-
-    dark = draws.between(0, 1)
-    contrast = draws.between(*style.contrast)
-    dark *= 1 - contrast
+    draws = _Draws(stream(*words, 0), count)
+    dark, contrast = draws.between(0, 1), draws.between(*style.contrast)
+    dark = dark * (1 - contrast)
     inverted = draws.between(0, 1) < 0.5
     ink = np.where(inverted, dark + contrast, dark)
     ground = np.where(inverted, dark, dark + contrast)
@@ -98,100 +149,100 @@ def _draw(
     # The places of the pixels' centres, from -1/2 to 1/2.
     places = (np.arange(image_size) + 0.5) / image_size - 0.5
     x, y = places[None, None, :], places[None, :, None]
-    image = _column(ground) + np.zeros((1, image_size, image_size))
+    images = ground + np.zeros((count, image_size, image_size))
     for place in (x, y):
-        image += _column(draws.between(-style.shading, style.shading)) * place
+        images += draws.between(-style.shading, style.shading) * place
 
-    others = _pool()
+    def paint(masks: np.ndarray, grey: np.ndarray) -> None:
+        images[...] += masks * (grey - images)
+
+    others = _others()
     for _ in range(style.fragments):
-        chosen = draws.whole(len(others))
-        faces = draws.between(0, 1)
-        picks = [
-            shape(others[i].text, others[i].faces[int(face * len(others[i].faces))])
-            for i, face in zip(chosen, faces, strict=True)
+        picked = [others[i] for i in draws.whole(len(others))]
+        faces = draws.between(0, 1).ravel()
+        shapes = [
+            (c.text, c.faces[int(face * len(c.faces))])
+            for c, face in zip(picked, faces, strict=True)
         ]
+        # Onto the border of a square around the image's middle.
         u, v = draws.between(-1, 1), draws.between(-1, 1)
         reach = draws.between(0.45, 0.65) / np.maximum(np.abs(u), np.abs(v))
-        masks = _place(picks, draws, style, side, u * reach, v * reach)
-        opacity = masks * _column(draws.between(*style.fragment_opacity))
-        image += opacity * (_column(draws.between(0, 1)) - image)
+        masks = _place(shapes, u * reach, v * reach, draws, image_size, style)
+        paint(masks * draws.between(*style.fragment_opacity), draws.between(0, 1))
 
-    faces = draws.whole(len(character.faces))
-    picks = [shape(character.text, character.faces[face]) for face in faces]
-    shifts = [draws.between(-style.shift, style.shift) for _ in range(2)]
-    masks = _place(picks, draws, style, side, *shifts)
-    image += masks * (_column(ink) - image)
+    shapes = [(character.text, character.faces[i]) for i in draws.whole(len(character.faces))]
+    shift_x, shift_y = (draws.between(-style.shift, style.shift) for _ in range(2))
+    paint(_place(shapes, shift_x, shift_y, draws, image_size, style), ink)
 
     for _ in range(style.lines):
         u, v = draws.between(-1, 1), draws.between(-1, 1)
         length = np.sqrt(u * u + v * v) + 1e-9
-        offset = draws.between(-0.5, 0.5)
-        distance = np.abs(_column(u / length) * x + _column(v / length) * y - _column(offset))
-        width = _column(draws.between(0.5, 1.5)) / image_size
-        masks = np.clip((width - distance) * image_size + 0.5, 0, 1)
-        opacity = masks * _column(draws.between(*style.line_opacity))
-        image += opacity * (_column(draws.between(0, 1)) - image)
+        distance = np.abs((u * x + v * y) / length - draws.between(-0.5, 0.5)) * image_size
+        masks = np.clip(draws.between(0.5, 1.5) - distance + 0.5, 0, 1)
+        paint(masks * draws.between(*style.line_opacity), draws.between(0, 1))
 
     # Four uniform numbers: near enough to a normal one, and without a logarithm.
-    noise = draws.random.random_sample((count, image_size, image_size, 4)).sum(axis=-1) - 2
-    image += noise * (style.noise * math.sqrt(3))
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)[..., None]
+    noise = stream(*words, 1).random_sample((count, image_size, image_size, 4)).sum(axis=-1) - 2
+    images += noise * (style.noise * math.sqrt(3))
+    return np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)[..., None]
 
 
 class _Draws:
+    """Uniform random numbers, one per image and call: `[count, 1, 1]`."""
+
     def __init__(self, random: np.random.RandomState, count: int) -> None:
-        self.random, self.count = random, count
+        self._columns = iter(random.random_sample((count, 128)).T)
 
     def between(self, low: float, high: float) -> np.ndarray:
-        return low + (high - low) * self.random.random_sample(self.count)
+        return (low + (high - low) * next(self._columns))[:, None, None]
 
     def whole(self, below: int) -> np.ndarray:
-        return (self.random.random_sample(self.count) * below).astype(np.int64)
-
-
-def _column(values: np.ndarray) -> np.ndarray:
-    return values[:, None, None]
+        """Whole numbers below a limit: int64 `[count]`."""
+        return (next(self._columns) * below).astype(np.int64)
 
 
 @functools.cache
-def _pool() -> tuple[Character, ...]:
-    return tuple(c for c in distinct_characters() if c.alphabet in list(ALPHABETS)[:3])
+def _others() -> tuple[Character, ...]:
+    return tuple(c for c in distinct_characters() if c.alphabet in DEFAULT_ALPHABETS)
 
 
 def _place(
-    shapes: list[Image.Image],
-    draws: _Draws,
-    style: GlyphStyle,
-    side: int,
+    shapes: list[tuple[str, int]],
     shift_x: np.ndarray,
     shift_y: np.ndarray,
+    draws: _Draws,
+    image_size: int,
+    style: GlyphStyle,
 ) -> np.ndarray:
-    """The shapes as masks, warped and moved: float64 `[count, H, W]`, 0 to 1."""
-    scale = draws.between(*style.size) * side / np.array([max(image.size) for image in shapes])
+    """Shapes (character and face) as masks, warped and moved: float64 `[count, H, W]`, 0 to 1."""
+    drawn = [_bordered(text, face) for text, face in shapes]
+    width, height = np.array([image.size for image in drawn], np.float64).T[:, :, None, None]
+    side = image_size * SUPERSAMPLING
+    scale = draws.between(*style.size) * side / (np.maximum(width, height) - 2 * BORDER)
     stretch = draws.between(1, 1 + style.stretch)
     stretch = np.where(draws.between(0, 1) < 0.5, stretch, 1 / stretch)
     slant = draws.between(-style.slant, style.slant)
-    # cos and sin from the tangent of half the angle, by quotients alone.
+    # Cosine and sine from the tangent of half the angle, by quotients alone.
     half = draws.between(-1, 1) * math.tan(math.radians(style.rotation) / 2)
     cos, sin = (1 - half * half) / (1 + half * half), 2 * half / (1 + half * half)
     # From a place in the image to one in the shape: turned back, straightened, shrunk back.
     a, b = (cos + slant * sin) / (scale * stretch), (sin - slant * cos) / (scale * stretch)
     d, e = -sin * stretch / scale, cos * stretch / scale
     centre_x, centre_y = (0.5 + shift_x) * side, (0.5 + shift_y) * side
-    widths, heights = np.array([image.size for image in shapes]).T / 2 + BORDER
-    c = widths - a * centre_x - b * centre_y
-    f = heights - d * centre_x - e * centre_y
-    out = bytearray()
-    for image, *matrix in zip(shapes, a, b, c, d, e, f, strict=True):
-        warped = _padded(image).transform(
+    c, f = width / 2 - a * centre_x - b * centre_y, height / 2 - d * centre_x - e * centre_y
+    matrices = np.stack([a, b, c, d, e, f], axis=-1).reshape(-1, 6).tolist()
+    masks = np.empty((len(shapes), image_size, image_size), np.uint8)
+    for mask, image, matrix in zip(masks, drawn, matrices, strict=True):
+        warped = image.transform(
             (side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
         )
-        out += warped.reduce(SUPERSAMPLING).tobytes()
-    size = side // SUPERSAMPLING
-    return np.frombuffer(bytes(out), np.uint8).reshape(len(shapes), size, size) / 255
+        mask[:] = warped.reduce(SUPERSAMPLING)
+    return masks / 255
 
 
-def _padded(image: Image.Image) -> Image.Image:
-    padded = Image.new("L", (image.width + 2 * BORDER, image.height + 2 * BORDER))
-    padded.paste(image, (BORDER, BORDER))
-    return padded
+@functools.cache
+def _bordered(text: str, face: int) -> Image.Image:
+    image = shape(text, face)
+    bordered = Image.new("L", (image.width + 2 * BORDER, image.height + 2 * BORDER))
+    bordered.paste(image, (BORDER, BORDER))
+    return bordered

@@ -62,8 +62,8 @@ def group_halves(
     inside = np.array([name == group for name in groups])
     if not inside.any() or inside.all():
         raise CnnjaxError(
-            f"the group {group!r} holds {inside.sum()} of the {len(classes)} classes; expected some "
-            f"but not all; the groups are {_shortened(dict.fromkeys(groups))}"
+            f"the group {group!r} holds {inside.sum()} of the {len(classes)} classes; expected "
+            f"some but not all; the groups are {_shortened(dict.fromkeys(groups))}"
         )
     return np.flatnonzero(inside), np.flatnonzero(~inside)
 

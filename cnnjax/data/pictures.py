@@ -1,6 +1,10 @@
 """From picture files to pixels of one size."""
 
+import io
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -12,35 +16,57 @@ DEFAULT_SIDE = 64
 """The side in pixels that images of mixed sizes are brought to."""
 
 
-def inspect(file: Path) -> tuple[tuple[int, int], bool]:
-    """The (width, height) of a picture once it is upright, and whether it has colours.
+class Picture(NamedTuple):
+    """An encoded picture: what to call it in an error, and where it is, or its bytes."""
+
+    name: str
+    source: Path | bytes
+
+
+def decode_parts(parts: dict[str, list[Picture]], image_size: int | None) -> dict[str, np.ndarray]:
+    """The pixels of all pictures, part by part: uint8 `[N, H, W, C]`, H, W and C the same in all.
+
+    A picture (the first frame of one that moves) is turned as its EXIF orientation says; what is
+    transparent becomes white. All are grey (C = 1) if all files are, and colour (C = 3) if any is.
+
+    With `image_size`, or where the pictures differ in size, the shorter side is scaled to
+    `image_size` (64 if not given) and the middle square is cut out. Otherwise nothing is scaled.
 
     Raises:
-        CnnjaxError: not a whole picture.
+        CnnjaxError: a picture that is damaged (named).
     """
+    with ThreadPoolExecutor() as pool:  # Pillow lets go of the lock while it decodes
+        pictures = [picture for part in parts.values() for picture in part]
+        sizes, coloured = zip(*pool.map(_inspect, pictures), strict=True)
+        side = image_size or (DEFAULT_SIDE if len(set(sizes)) > 1 else None)
+        mode = "RGB" if any(coloured) else "L"
+        width, height = (side, side) if side else sizes[0]
+        decoded = {}
+        for part, pictures in parts.items():
+            images = np.empty((len(pictures), height, width, 3 if mode == "RGB" else 1), np.uint8)
+            pixels = pool.map(_decode, pictures, itertools.repeat(mode), itertools.repeat(side))
+            for place, image in zip(images, pixels, strict=True):
+                place[:] = image.reshape(place.shape)
+            decoded[part] = images
+        return decoded
+
+
+def _inspect(picture: Picture) -> tuple[tuple[int, int], bool]:
+    """The (width, height) of a picture once it is upright, and whether it has colours."""
     try:
-        with Image.open(file) as image:
+        with Image.open(_opened(picture)) as image:
             # Orientations 5 to 8 lie on their side.
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) > 4
             size = image.size[::-1] if turned else image.size
             return size, Image.getmodebase(image.mode) != "L"
     except Exception as error:  # whatever a decoder raises over damaged bytes
-        raise _damaged(file, error) from None
+        raise _damaged(picture, error) from None
 
 
-def decode(file: Path, mode: str, side: int | None) -> np.ndarray:
-    """The pixels of a picture (its first frame), upright and on white: uint8 `[H, W, C]`.
-
-    Args:
-        file: the picture.
-        mode: "L" for grey (C = 1) or "RGB" for colour (C = 3).
-        side: of the `centre_square` to take; None for the picture as it is.
-
-    Raises:
-        CnnjaxError: not a whole picture.
-    """
+def _decode(picture: Picture, mode: str, side: int | None) -> np.ndarray:
+    """Grey `[H, W]` for the mode "L", colour `[H, W, 3]` for "RGB"."""
     try:
-        with Image.open(file) as opened:
+        with Image.open(_opened(picture)) as opened:
             image = ImageOps.exif_transpose(opened)
             if image.has_transparency_data:
                 white = Image.new("RGBA", image.size, "white")
@@ -49,16 +75,19 @@ def decode(file: Path, mode: str, side: int | None) -> np.ndarray:
                 image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
             image = image.convert(mode)
     except Exception as error:
-        raise _damaged(file, error) from None
-    pixels = np.asarray(image if side is None else centre_square(image, side))
-    return pixels.reshape(*pixels.shape[:2], -1)
+        raise _damaged(picture, error) from None
+    return np.asarray(image if side is None else centre_square(image, side))
 
 
-def _damaged(file: Path, error: Exception) -> CnnjaxError:
-    reason = " ".join(str(error).split())[:120] or type(error).__name__
+def _opened(picture: Picture) -> Path | io.BytesIO:
+    return io.BytesIO(picture.source) if isinstance(picture.source, bytes) else picture.source
+
+
+def _damaged(picture: Picture, error: Exception) -> CnnjaxError:
+    reason = type(error).__name__ if "BytesIO" in str(error) else " ".join(str(error).split())[:120]
     return CnnjaxError(
-        f"{str(file)!r} is not a whole picture ({reason}); expected an image that opens; mend it "
-        "or take it away"
+        f"{picture.name!r} is not a whole picture ({reason}); expected an image that opens; mend "
+        "it or take it away"
     )
 
 

@@ -1,0 +1,137 @@
+"""Data sets prepared by TensorFlow Datasets, read without TensorFlow."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import read_only_builder
+
+from cnnjax.data.cache import cached
+from cnnjax.data.dataset import Dataset, Splits, arranged
+from cnnjax.data.pictures import Picture, decode_parts
+from cnnjax.errors import CnnjaxError
+
+FILE_FORMAT = "array_record"
+"""The format of TensorFlow Datasets that can be read without TensorFlow."""
+
+PARTS = ("train", "validation", "test")
+_CHUNK = 4096
+"""Records read at a time."""
+
+
+def default_data_dir() -> Path:
+    """Where prepared data sets are: `$TFDS_DATA_DIR`, or `~/tensorflow_datasets`."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+def read_records(name: str, image_size: int | None = None) -> Splits:
+    """The prepared data set `name` (`mnist`, `name/config`, `name:1.0.0`), decoded once and cached.
+
+    The image and the label are the two that the data set names for supervised learning, or else
+    `image` and `label`. Of the parts `train`, `validation` and `test` what is missing is made up
+    for as `arranged` says; sizes and colours are made the same as `decode_parts` says.
+
+    Raises:
+        CnnjaxError: a data set that is not prepared (with the command that does it), was prepared
+            in another format, has no picture with one class, or is damaged.
+    """
+    builder = find_prepared(name, default_data_dir())
+    if builder is None:
+        raise CnnjaxError(
+            f"the data set {name!r} is not prepared in {str(default_data_dir())!r} (TFDS_DATA_DIR); "
+            f"prepare it once: python scripts/prepare.py {name}"
+        )
+    directory = Path(builder.data_path)
+    try:
+        stats = [(file.name, file.stat()) for file in sorted(directory.iterdir())]
+    except OSError as error:
+        raise CnnjaxError(
+            f"cannot read {str(directory)!r}: {error.strerror}; expected a prepared data set; "
+            f"prepare it again: python scripts/prepare.py {name}"
+        ) from None
+    key = json.dumps([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+    return cached(f"tfds {image_size} {directory}", key, lambda: _decode(builder, image_size))
+
+
+def find_prepared(name: str, data_dir: Path) -> tfds.core.DatasetBuilder | None:
+    """The data set as it lies in `data_dir`; None where it is not there.
+
+    Raises:
+        CnnjaxError: it was prepared in a format that needs TensorFlow, or is damaged.
+    """
+    try:
+        builder = read_only_builder.builder_from_files(name, data_dir=str(data_dir))
+    except tfds.core.DatasetNotFoundError:
+        return None
+    except Exception as error:  # whatever reading damaged metadata raises
+        reason = " ".join(str(error).split())[:160]
+        raise CnnjaxError(
+            f"the data set {name!r} in {str(data_dir)!r} cannot be read ({reason}); expected what "
+            "scripts/prepare.py wrote; remove its folder and prepare it again"
+        ) from None
+    file_format = builder.info.file_format
+    if file_format is None or file_format.value != FILE_FORMAT:
+        raise CnnjaxError(
+            f"the data set in {str(builder.data_path)!r} was prepared as "
+            f"{file_format and file_format.value}; expected {FILE_FORMAT}, which is read without "
+            "TensorFlow; remove it, or choose another data directory, and prepare it again"
+        )
+    return builder
+
+
+def _decode(builder: tfds.core.DatasetBuilder, image_size: int | None) -> Splits:
+    info = builder.info
+    image, label = _keys(info)
+    pictures: dict[str, list[Picture]] = {}
+    labels: dict[str, np.ndarray] = {}
+    for part in PARTS:
+        if part in info.splits:
+            records = _records(builder, part, image)
+            pictures[part] = [
+                Picture(f"{info.name} {part} record {number}", record[image])
+                for number, record in enumerate(records)
+            ]
+            labels[part] = np.array([record[label] for record in records], np.int32)
+    if "train" not in pictures:
+        raise CnnjaxError(
+            f"the data set {info.name!r} has the parts {', '.join(info.splits)}; expected train; "
+            "choose another data set"
+        )
+    classes = tuple(info.features[label].names)
+    images = decode_parts(pictures, image_size)
+    return arranged({part: Dataset(images[part], labels[part], classes) for part in images})
+
+
+def _keys(info: tfds.core.DatasetInfo) -> tuple[str, str]:
+    """The names of the image and of the label."""
+    supervised = info.supervised_keys
+    keys = supervised if supervised and len(supervised) == 2 else ("image", "label")
+    features = dict(info.features.items()) if hasattr(info.features, "items") else {}
+    image, label = (features.get(key) if isinstance(key, str) else None for key in keys)
+    if not isinstance(image, tfds.features.Image) or not isinstance(
+        label, tfds.features.ClassLabel
+    ):
+        raise CnnjaxError(
+            f"the data set {info.name!r} holds {', '.join(features)}; expected a picture with one "
+            "class; choose another data set"
+        )
+    return keys
+
+
+def _records(builder: tfds.core.DatasetBuilder, part: str, image: str) -> list[dict]:
+    try:
+        source = builder.as_data_source(part, decoders={image: tfds.decode.SkipDecoding()})
+        return [
+            record
+            for start in range(0, len(source), _CHUNK)
+            for record in source.__getitems__(range(start, min(start + _CHUNK, len(source))))
+        ]
+    except Exception as error:  # whatever the reader raises over damaged or missing files
+        reason = " ".join(str(error).split())[:160]
+        raise CnnjaxError(
+            f"the {part} records of {builder.info.name!r} in {str(builder.data_path)!r} cannot be "
+            f"read ({reason}); remove that folder and prepare it again: python scripts/prepare.py "
+            f"{builder.info.name}"
+        ) from None
