@@ -6,6 +6,7 @@ lines, a shaded ground and noise. The images are a pure function of the argument
 
 import dataclasses
 import functools
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -105,9 +106,7 @@ def glyphs(
     name = f"glyphs {json.dumps([*asked, dataclasses.asdict(style)])}"
 
     def make() -> Splits:
-        chosen = [
-            character for character in distinct_characters() if character.alphabet in alphabets
-        ]
+        chosen = [c for c in distinct_characters() if c.alphabet in alphabets]
         train = _part(chosen, train_per_class, (seed, 0), image_size, style)
         return Splits(train, None, _part(chosen, test_per_class, (seed, 1), image_size, style))
 
@@ -135,11 +134,10 @@ def _draw(
 ) -> np.ndarray:
     """`count` images of a character: uint8 `[count, image_size, image_size, 1]`.
 
-    Every image has its own row of random numbers, so that more images leave the first ones as they
-    are. From them on there are only sums, products, quotients and square roots, whose results
-    are the same on every machine.
+    From the random numbers on there are only sums, products, quotients and square roots, whose
+    results are the same on every machine.
     """
-    draws = _Draws(stream(*words, 0), count)
+    draws = _Draws(words, count)
     dark, contrast = draws.between(0, 1), draws.between(*style.contrast)
     dark = dark * (1 - contrast)
     inverted = draws.between(0, 1) < 0.5
@@ -158,11 +156,9 @@ def _draw(
 
     others = _others()
     for _ in range(style.fragments):
-        picked = [others[i] for i in draws.whole(len(others))]
-        faces = draws.between(0, 1).ravel()
+        picked = zip(draws.whole(len(others)), draws.uniform(), strict=True)
         shapes = [
-            (c.text, c.faces[int(face * len(c.faces))])
-            for c, face in zip(picked, faces, strict=True)
+            (others[i].text, others[i].faces[int(u * len(others[i].faces))]) for i, u in picked
         ]
         # Onto the border of a square around the image's middle.
         u, v = draws.between(-1, 1), draws.between(-1, 1)
@@ -182,23 +178,29 @@ def _draw(
         paint(masks * draws.between(*style.line_opacity), draws.between(0, 1))
 
     # Four uniform numbers: near enough to a normal one, and without a logarithm.
-    noise = stream(*words, 1).random_sample((count, image_size, image_size, 4)).sum(axis=-1) - 2
+    noise = draws.uniform(image_size, image_size, 4).sum(axis=-1) - 2
     images += noise * (style.noise * math.sqrt(3))
     return np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)[..., None]
 
 
 class _Draws:
-    """Uniform random numbers, one per image and call: `[count, 1, 1]`."""
+    """Random numbers for `count` images, a stream for every call: more images leave those of the
+    first ones as they are."""
 
-    def __init__(self, random: np.random.RandomState, count: int) -> None:
-        self._columns = iter(random.random_sample((count, 128)).T)
+    def __init__(self, words: tuple[int, ...], count: int) -> None:
+        self._words, self._count, self._calls = words, count, itertools.count()
+
+    def uniform(self, *shape: int) -> np.ndarray:
+        """From 0 to 1: float64 `[count, *shape]`."""
+        return stream(*self._words, next(self._calls)).random_sample((self._count, *shape))
 
     def between(self, low: float, high: float) -> np.ndarray:
-        return (low + (high - low) * next(self._columns))[:, None, None]
+        """float64 `[count, 1, 1]`."""
+        return low + (high - low) * self.uniform(1, 1)
 
     def whole(self, below: int) -> np.ndarray:
-        """Whole numbers below a limit: int64 `[count]`."""
-        return (next(self._columns) * below).astype(np.int64)
+        """Whole numbers from 0 to below a limit: int64 `[count]`."""
+        return (self.uniform() * below).astype(np.int64)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,8 @@ def read_records(name: str, image_size: int | None = None) -> Splits:
     builder = find_prepared(name, default_data_dir())
     if builder is None:
         raise CnnjaxError(
-            f"the data set {name!r} is not prepared in {str(default_data_dir())!r} (TFDS_DATA_DIR); "
-            f"prepare it once: python scripts/prepare.py {name}"
+            f"the data set {name!r} is not prepared in {str(default_data_dir())!r}; expected it "
+            f"there (or in TFDS_DATA_DIR); prepare it once: python scripts/prepare.py {name}"
         )
     directory = Path(builder.data_path)
     try:
@@ -59,8 +60,13 @@ def find_prepared(name: str, data_dir: Path) -> tfds.core.DatasetBuilder | None:
     """The data set as it lies in `data_dir`; None where it is not there.
 
     Raises:
-        CnnjaxError: it was prepared in a format that needs TensorFlow, or is damaged.
+        CnnjaxError: a malformed name, or it was prepared in a format that needs TensorFlow, or is damaged.
     """
+    if not re.fullmatch(r"\w+(/[\w.+-]+)?(:[\w.*]+)?", name):
+        raise CnnjaxError(
+            f"{name!r} is no name of a data set; expected NAME, NAME/CONFIG or NAME:VERSION as in "
+            "TensorFlow Datasets; mend the name"
+        )
     try:
         builder = read_only_builder.builder_from_files(name, data_dir=str(data_dir))
     except tfds.core.DatasetNotFoundError:
