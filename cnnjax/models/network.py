@@ -60,6 +60,7 @@ class Network(nn.Module):
         # A bound module must not build its layers a second time: Flax would register them twice.
         return tuple(self._body_and_head()) if self.scope is None else self.bound_stages
 
+    @nn.nowrap
     def slice(self, start: str | None = None, stop: str | None = None) -> tuple[str, ...]:
         """Returns the names of the stages from `start` to `stop`, both included.
 
@@ -129,14 +130,14 @@ class Network(nn.Module):
             layers.pop(list(layers)[-1])
         return layers
 
+    @nn.nowrap
     def _position(self, name: str, stages: tuple[str, ...]) -> int:
         if name in stages:
             return stages.index(name)
         near = get_close_matches(name, stages, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise CnnjaxError(
-            f"{type(self).__name__} has no stage {name!r}; its stages are "
-            f"{', '.join(stages)}{hint}"
+            f"{type(self).__name__} has no stage {name!r}; its stages are {', '.join(stages)}{hint}"
         )
 
 

@@ -1,0 +1,44 @@
+"""The table of results: one tidy CSV file, a row a run."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from cnnjax.errors import CnnjaxError
+from cnnjax.studies.folders import write_text
+
+Cell = str | int | float | None
+
+
+def write_results(path: Path, rows: Iterable[Mapping[str, Cell]], columns: Sequence[str]) -> None:
+    """Writes the rows whole or not at all; an absent value is an empty cell."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="raise")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_results(path: Path) -> list[dict[str, Cell]]:
+    """Reads what `write_results` wrote; numbers come back as numbers.
+
+    Raises:
+      CnnjaxError: there is no such file.
+    """
+    try:
+        with path.open(newline="") as file:
+            return [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise CnnjaxError(f"there is no {path}; run the study first") from None
+
+
+def _value(text: str) -> Cell:
+    if text == "":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,265 @@
+"""Runs: declared, executed one by one, never twice, and resumed where they were interrupted.
+
+A run is a configuration in and one row of results out. Its identity is the hash of what determines
+its numbers, those of the runs it needs included. On disk it is a directory with `result.json`,
+written whole or not at all, its `weights` where other runs need them, and, while it is at work, the
+metrics and checkpoints of its training.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from cnnjax.errors import CnnjaxError
+from cnnjax.studies.folders import write_text
+from cnnjax.training import checkpoints
+from cnnjax.training.fit import CHECKPOINT
+
+Row = dict[str, str | int | float | None]
+
+_RESULT, _WEIGHTS, _LOCK = "result.json", "weights", ".lock"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and its measurement.
+
+    Attributes:
+      name: unique in its study, and a file name.
+      config: all that determines the numbers, as JSON values.
+      needs: names of the runs whose weights it starts from.
+      cost: multiply-adds, for the plan and the time that remains.
+    """
+
+    name: str
+    config: Mapping[str, object]
+    needs: tuple[str, ...] = ()
+    cost: float = 0.0
+
+
+class Plan:
+    """The runs of a study in an order in which each comes after those it needs.
+
+    Raises:
+      CnnjaxError: two runs have the same name, or one needs a run that does not come before it.
+    """
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self.runs: dict[str, Run] = {}
+        self.identities: dict[str, str] = {}
+        for run in runs:
+            if run.name in self.runs:
+                raise CnnjaxError(f"two runs are named {run.name}; names must be unique")
+            if missing := [need for need in run.needs if need not in self.runs]:
+                raise CnnjaxError(
+                    f"run {run.name} needs {', '.join(missing)}, which must come before it"
+                )
+            self.runs[run.name] = run
+            self.identities[run.name] = _digest(
+                {"config": run.config, "needs": [self.identities[need] for need in run.needs]}
+            )
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @property
+    def needed(self) -> set[str]:
+        """The runs whose weights other runs start from."""
+        return {need for run in self.runs.values() for need in run.needs}
+
+    def find(self, name: str) -> Run:
+        """The run of that name.
+
+        Raises:
+          CnnjaxError: there is none.
+        """
+        if name not in self.runs:
+            names = list(self.runs)
+            raise CnnjaxError(
+                f"the plan has no run {name!r}; it has {', '.join(names[:6])}"
+                f"{', ...' if len(names) > 6 else ''}; --list shows all {len(names)}"
+            )
+        return self.runs[name]
+
+
+class Outcome(NamedTuple):
+    """What a run gives: its row of results, and its weights for the runs that need them."""
+
+    row: Row
+    weights: object
+
+
+class Tools(NamedTuple):
+    """What a run is given to work with.
+
+    Attributes:
+      directory: for its metrics and checkpoints.
+      weights: (name of a needed run, tree like its weights) -> the weights.
+      on_steps: to be called with the number of steps taken so far.
+      report: to be called with a sentence about anything unusual.
+    """
+
+    directory: Path
+    weights: Callable[[str, object], object]
+    on_steps: Callable[[int], None]
+    report: Callable[[str], None]
+
+
+Perform = Callable[[Run, Tools], Outcome]
+
+
+@dataclass
+class Watcher:
+    """Told what happens while a plan is executed; the default ignores it."""
+
+    begin: Callable[[Run, int], None] = lambda run, position: None
+    steps: Callable[[int], None] = lambda step: None
+    end: Callable[[Run, Row, bool], None] = lambda run, row, was_finished: None
+    report: Callable[[str], None] = lambda message: None
+
+
+@dataclass
+class Folder:
+    """The runs of a plan on disk."""
+
+    plan: Plan
+    root: Path
+    perform: Perform
+    watcher: Watcher = field(default_factory=Watcher)
+
+    def finished(self, name: str) -> Row | None:
+        """The row of that run if it is finished, whole and of this configuration."""
+        try:
+            stored = json.loads((self._directory(name) / _RESULT).read_text())
+            row = stored["row"]
+            whole = stored["digest"] == _digest({"row": row, "identity": stored["identity"]})
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            whole = False
+        if not whole:
+            self.watcher.report(
+                f"{self._directory(name) / _RESULT} is damaged; run {name} is done again"
+            )
+            return None
+        return row if stored["identity"] == self.plan.identities[name] else None
+
+    def rows(self) -> list[Row]:
+        """The rows of all finished runs, in the order of the plan."""
+        return [row for name in self.plan.runs if (row := self.finished(name)) is not None]
+
+    def execute(self) -> list[Row]:
+        """Executes what is not finished yet, and returns all rows in the order of the plan.
+
+        Raises:
+          CnnjaxError: the folder cannot be written, another process is at one of the runs, or a
+            training diverged.
+        """
+        return [
+            self._execute(run, position) for position, run in enumerate(self.plan.runs.values())
+        ]
+
+    def execute_one(self, name: str) -> Row:
+        """Executes one run, whose needs must be finished.
+
+        Raises:
+          CnnjaxError: as `execute`; or there is no such run; or a run it needs is not finished.
+        """
+        run = self.plan.find(name)
+        if missing := [need for need in run.needs if self.finished(need) is None]:
+            raise CnnjaxError(
+                f"run {name} starts from the weights of {' and '.join(missing)}, not finished in "
+                f"{self.root}; do first: {' and '.join(f'--only {need}' for need in missing)}"
+            )
+        return self._execute(run, list(self.plan.runs).index(name))
+
+    def _execute(self, run: Run, position: int) -> Row:
+        row = self.finished(run.name)
+        if was_finished := row is not None:
+            self.watcher.begin(run, position)
+        else:
+            row = self._perform(run, position)
+        self.watcher.end(run, row, was_finished)
+        return row
+
+    def _perform(self, run: Run, position: int) -> Row:
+        directory = self._directory(run.name)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            with FileLock(directory / _LOCK, blocking=False):
+                if (row := self.finished(run.name)) is not None:
+                    return row  # another process finished it in the meantime
+                return self._train(run, position, directory)
+        except Timeout:
+            raise CnnjaxError(
+                f"another process is at work on run {run.name} in {self.root}; wait until it is "
+                "done, or choose another --out"
+            ) from None
+        except OSError as error:
+            raise CnnjaxError(
+                f"cannot write {directory}: {error.strerror or error}; free space or choose "
+                "another --out"
+            ) from None
+
+    def _train(self, run: Run, position: int, directory: Path) -> Row:
+        self.watcher.begin(run, position)
+        self._clear(run.name, directory)
+        began = time.monotonic()
+        try:
+            outcome = self.perform(
+                run, Tools(directory, self._weights, self.watcher.steps, self.watcher.report)
+            )
+        except CnnjaxError as error:
+            raise CnnjaxError(f"run {run.name}: {error}") from None
+        identity = self.plan.identities[run.name]
+        row = {
+            "run": run.name,
+            **outcome.row,
+            "seconds": round(time.monotonic() - began, 3),
+            "config_hash": identity[:16],
+        }
+        if run.name in self.plan.needed:
+            checkpoints.save(directory / _WEIGHTS, outcome.weights)
+        result = {"row": row, "identity": identity, "config": run.config}
+        result["digest"] = _digest({"row": row, "identity": identity})
+        write_text(directory / _RESULT, json.dumps(result, indent=1, default=str))
+        shutil.rmtree(directory / CHECKPOINT, ignore_errors=True)  # the result stands for it
+        return row
+
+    def _weights(self, name: str, like: object) -> object:
+        """The weights of a finished run; where they are damaged it is done again."""
+        path = self._directory(name) / _WEIGHTS
+        try:
+            return checkpoints.restore(path, like)
+        except CnnjaxError as error:
+            self.watcher.report(f"{error} (run {name} is done again)")
+        (self._directory(name) / _RESULT).unlink(missing_ok=True)
+        self._perform(self.plan.runs[name], list(self.plan.runs).index(name))
+        return checkpoints.restore(path, like)
+
+    def _clear(self, name: str, directory: Path) -> None:
+        """Removes what a killed process has left half-written, and everything if it belongs to a
+        run of the same name but another configuration."""
+        mark = directory / "identity"
+        identity = self.plan.identities[name]
+        same = mark.exists() and mark.read_text() == identity
+        for entry in directory.iterdir():
+            if entry.name != _LOCK and (not same or entry.name.startswith(".")):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if not same:
+            write_text(mark, identity)
+
+    def _directory(self, name: str) -> Path:
+        return self.root / "runs" / name
+
+
+def _digest(value: object) -> str:
+    canonical = json.dumps(value, sort_keys=True, default=str, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

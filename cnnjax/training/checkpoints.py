@@ -1,0 +1,152 @@
+"""Checkpoints of any tree of arrays: written whole or not at all, and checked when they are read.
+
+Orbax writes and reads the arrays; beside them lies a manifest with the SHA-256 of every file. A
+checkpoint appears under its name by one rename, after everything in it is on disk.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from cnnjax.errors import CnnjaxError
+
+_MANIFEST = "manifest.json"
+
+
+def save(path: Path, tree: object) -> None:
+    """Writes `tree` as the checkpoint `path`, a directory; an older one there is replaced.
+
+    Raises:
+      CnnjaxError: the place cannot be written.
+    """
+    path = path.absolute()
+    temporary, trash = (path.with_name(f".{path.name}.{uuid.uuid4().hex}") for _ in range(2))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(temporary, _storable(tree))
+        (temporary / _MANIFEST).write_text(json.dumps(_hashes(temporary), indent=1))
+        if path.exists():  # a directory cannot be replaced in one step: two renames are quick
+            path.rename(trash)
+        temporary.rename(path)
+    except OSError as error:
+        raise CnnjaxError(
+            f"cannot write the checkpoint {path}: {error.strerror or error}; "
+            "free space or choose a place that can be written"
+        ) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(trash, ignore_errors=True)
+
+
+def restore(path: Path, like: object) -> object:
+    """Reads the checkpoint `path` into the structure, shapes, types and shardings of `like`.
+
+    Args:
+      path: what `save` was given.
+      like: a tree of arrays or of `jax.ShapeDtypeStruct`.
+
+    Raises:
+      CnnjaxError: there is none, a file of it is missing or changed, or it holds another tree
+        than `like` (Orbax alone would cast types silently).
+    """
+    path = path.absolute()
+    if not path.is_dir():
+        raise CnnjaxError(f"there is no checkpoint {path}; give the place of one that was saved")
+    try:
+        expected = json.loads((path / _MANIFEST).read_text())
+        actual = _hashes(path)
+    except (OSError, ValueError):
+        raise CnnjaxError(
+            f"the checkpoint {path} is incomplete: its manifest cannot be read; delete it and "
+            "run again"
+        ) from None
+    if wrong := sorted(k for k in expected.keys() | actual if expected.get(k) != actual.get(k)):
+        raise CnnjaxError(
+            f"the checkpoint {path} is damaged: {wrong[0]} is missing or not what was written; "
+            "delete it and run again"
+        )
+    target = jax.tree.map(_describe, _storable(like))
+    with ocp.StandardCheckpointer() as checkpointer:
+        stored = checkpointer.metadata(path).item_metadata.tree
+        _check_same(path, stored, target)
+        restored = checkpointer.restore(path, target)
+    return _usable(restored, like)
+
+
+def _hashes(directory: Path) -> dict[str, str]:
+    hashes = {}
+    for root, _, files in os.walk(directory):
+        for name in files:
+            file = Path(root, name)
+            if file != directory / _MANIFEST:
+                digest = hashlib.sha256(file.read_bytes()).hexdigest()
+                hashes[file.relative_to(directory).as_posix()] = digest
+    return hashes
+
+
+def _is_key(leaf: object) -> bool:
+    return hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _storable(tree: object) -> object:
+    """Random keys as their raw words; everything else as it is."""
+
+    def raw(leaf: object) -> object:
+        if not _is_key(leaf):
+            return leaf
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            return jax.eval_shape(jax.random.key_data, leaf)
+        return jax.random.key_data(leaf)
+
+    return jax.tree.map(raw, tree)
+
+
+def _usable(tree: object, like: object) -> object:
+    def wrap(leaf: object, model: object) -> object:
+        return jax.random.wrap_key_data(leaf) if _is_key(model) else leaf
+
+    return jax.tree.map(wrap, tree, like)
+
+
+def _describe(leaf: object) -> jax.ShapeDtypeStruct:
+    sharding = getattr(leaf, "sharding", None)
+    if sharding is None:
+        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _check_same(path: Path, stored: object, target: object) -> None:
+    def flat(tree: object) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {
+            ".".join(_name(entry) for entry in keys): (tuple(leaf.shape), np.dtype(leaf.dtype))
+            for keys, leaf in leaves
+        }
+
+    have, want = flat(stored), flat(target)
+    if differing := sorted(k for k in have.keys() | want if have.get(k) != want.get(k)):
+        name = differing[0]
+
+        def show(what: tuple[tuple[int, ...], np.dtype] | None) -> str:
+            return "nothing" if what is None else f"{what[1]}{list(what[0])}"
+
+        raise CnnjaxError(
+            f"the checkpoint {path} holds another network: {name} is {show(have.get(name))} "
+            f"there and {show(want.get(name))} here ({len(differing)} differ in all); "
+            "use the settings it was made with"
+        )
+
+
+def _name(entry: object) -> str:
+    for attribute in ("key", "name", "idx"):
+        if hasattr(entry, attribute):
+            return str(getattr(entry, attribute))
+    return str(entry)

@@ -1,0 +1,250 @@
+"""The training loop: batches in, metrics out, a checkpoint when it is worth one."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from cnnjax.data import batch_indices, padded_batches
+from cnnjax.errors import CnnjaxError
+from cnnjax.models import Network
+from cnnjax.training import checkpoints
+from cnnjax.training.metrics import means
+from cnnjax.training.state import TrainState, Variables, merge, trained_variables
+from cnnjax.training.steps import Batch, evaluate_batches, train_steps
+from cnnjax.training.tasks import Task
+
+Line = dict[str, float]
+"""One line of metrics: the step and the means since the line before."""
+
+METRICS_FILE = "metrics.jsonl"
+CHECKPOINT = "checkpoint"
+
+_MOST_STEPS = 512  # in one call of the compiled loop
+_CALL_SECONDS = 0.5  # what such a call should take, so that progress shows and Ctrl-C is heard
+
+
+class DivergedError(CnnjaxError):
+    """The loss is no longer a number."""
+
+
+def duration(
+    size: int, batch_size: int, *, steps: int | None = None, epochs: float | None = None
+) -> int:
+    """The length of a training in steps, given in steps or in epochs.
+
+    Raises:
+      CnnjaxError: both or neither is given, or it is not positive.
+
+    >>> duration(size=50_000, batch_size=128, epochs=2)
+    782
+    """
+    if (steps is None) == (epochs is None):
+        raise CnnjaxError(
+            f"the length of training is given as steps={steps} and epochs={epochs}; give one"
+        )
+    length = steps if steps is not None else math.ceil(epochs * size / batch_size)
+    if length < 1:
+        raise CnnjaxError(f"a training of {length} steps is none; give at least 1 step")
+    return length
+
+
+def fit(
+    state: TrainState,
+    train: Batch,
+    *,
+    network: Network,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    frozen: Variables | None = None,
+    start: str | None = None,
+    validation: Batch | None = None,
+    evaluate_every: int | None = None,
+    log_every: int = 50,
+    directory: Path | None = None,
+    checkpoint_seconds: float = 10.0,
+    on_steps: Callable[[int], None] = lambda step: None,
+    report: Callable[[str], None] = lambda message: None,
+) -> tuple[TrainState, list[Line]]:
+    """Trains until `steps` steps have been taken, going on from a checkpoint where there is one.
+
+    What comes out does not depend on whether, or how often, the training was interrupted: batches
+    and randomness are functions of (seed, step), and a resumed run computes the same bits.
+
+    Args:
+      state: where to begin; donated.
+      train: inputs `[N, ...]` and targets `[N]`, held on the device.
+      network: the composition.
+      task: loss and metrics.
+      optimizer: the one that `state` was created with.
+      steps: in all, those before an interruption included.
+      batch_size: examples a step.
+      seed: of the order of the examples.
+      frozen: variables of the stages that are run but not trained.
+      start: the first stage to run, when the inputs are its predecessor's output.
+      validation: inputs and targets to evaluate on.
+      evaluate_every: steps between evaluations; by default only after the last step.
+      log_every: steps between lines of metrics.
+      directory: for `metrics.jsonl` and the checkpoint; nothing is written without it.
+      checkpoint_seconds: a checkpoint is written with the first line after so many seconds.
+      on_steps: called with the number of steps taken so far, after every call of the loop.
+      report: called with a sentence about anything unusual, e.g. a damaged checkpoint.
+
+    Returns:
+      The trained state and the lines of metrics.
+
+    Raises:
+      DivergedError: the loss is not finite; says at which step.
+    """
+    frozen = frozen or {}
+    size = int(train[1].shape[0])
+    taken, lines = 0, []
+
+    # Order of resume: 1. the checkpoint, if it is whole; 2. else from the start; 3. the lines of
+    # metrics up to that step; later ones are computed again, and come out the same.
+    if directory is not None:
+        state, taken = _resume(directory / CHECKPOINT, state, report)
+        lines = [line for line in _read_lines(directory) if line["step"] <= taken]
+        _write_lines(directory, lines)
+
+    sums, saved = _Sums(), time.monotonic()
+    rows, call_seconds_known = 1, False  # the first call compiles: keep it short
+    while taken < steps:
+        boundary = min(steps, *(_next(taken, n) for n in (log_every, evaluate_every) if n))
+        count = min(boundary - taken, rows)
+        began = time.monotonic()
+        indices = np.zeros((_MOST_STEPS, batch_size), np.int32)
+        indices[:count] = batch_indices(size, batch_size, seed, taken, taken + count)
+        state, log = train_steps(
+            state,
+            *train,
+            jnp.asarray(indices),
+            jnp.int32(count),
+            frozen,
+            network=network,
+            task=task,
+            optimizer=optimizer,
+            start=start,
+        )
+        log = {name: np.asarray(values)[:count] for name, values in log.items()}
+        _check_finite(log["loss"], taken)
+        sums.add(log)
+        taken += count
+        on_steps(taken)
+        if call_seconds_known:
+            per_step = (time.monotonic() - began) / count
+            rows = int(np.clip(_CALL_SECONDS / per_step, 1, _MOST_STEPS))
+        call_seconds_known = True
+
+        if taken < boundary:
+            continue
+        line = {"step": taken} | sums.means()
+        sums = _Sums()
+        last = taken == steps
+        if validation is not None and (last or (evaluate_every and taken % evaluate_every == 0)):
+            variables = merge(trained_variables(state), frozen)
+            found = evaluate(network, task, variables, validation, start=start)
+            line |= {f"validation_{name}": value for name, value in found.items()}
+        lines.append(line)
+        if directory is not None:
+            _append_line(directory, line)
+            if time.monotonic() - saved >= checkpoint_seconds and not last:
+                checkpoints.save(directory / CHECKPOINT, state)
+                saved = time.monotonic()
+    return state, lines
+
+
+def evaluate(
+    network: Network,
+    task: Task,
+    variables: Variables,
+    data: Batch,
+    *,
+    start: str | None = None,
+    batch_size: int = 256,
+) -> dict[str, float]:
+    """Means of loss and metrics in evaluation mode, every example counted exactly once.
+
+    Args:
+      network: the composition.
+      task: loss and metrics.
+      variables: of the stages that run.
+      data: inputs `[N, ...]` and targets `[N]`.
+      start: the first stage to run.
+      batch_size: examples at a time; the result does not depend on it.
+    """
+    indices, mask = padded_batches(int(data[1].shape[0]), batch_size)
+    sums = evaluate_batches(
+        variables, *data, indices, mask, network=network, task=task, start=start
+    )
+    return means({name: float(value) for name, value in sums.items()})
+
+
+class _Sums:
+    """Sums over steps in double precision, step by step: however the steps were grouped into
+    calls, the result has the same bits."""
+
+    def __init__(self) -> None:
+        self.total: dict[str, float] = {}
+
+    def add(self, log: dict[str, np.ndarray]) -> None:
+        for name, values in log.items():
+            for value in values:
+                self.total[name] = self.total.get(name, 0.0) + float(value)
+
+    def means(self) -> Line:
+        return means(self.total)
+
+
+def _next(taken: int, every: int) -> int:
+    return (taken // every + 1) * every
+
+
+def _check_finite(losses: np.ndarray, taken: int) -> None:
+    if not np.isfinite(losses).all():
+        step = taken + int(np.flatnonzero(~np.isfinite(losses))[0]) + 1
+        raise DivergedError(
+            f"the loss is no longer a number at step {step}; training has diverged; "
+            "lower the learning rate"
+        )
+
+
+def _resume(path: Path, state: TrainState, report: Callable[[str], None]) -> tuple[TrainState, int]:
+    if not path.exists():
+        return state, 0
+    try:
+        restored = checkpoints.restore(path, state)
+    except CnnjaxError as error:
+        report(f"{error} (it is ignored: this training starts from the beginning)")
+        return state, 0
+    return restored, int(restored.step)
+
+
+def _read_lines(directory: Path) -> list[Line]:
+    try:
+        text = (directory / METRICS_FILE).read_text()
+    except FileNotFoundError:
+        return []
+    # A killed process may leave half a line at the end; what counts ends with a line feed.
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def _append_line(directory: Path, line: Line) -> None:
+    with (directory / METRICS_FILE).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _write_lines(directory: Path, lines: Iterable[Line]) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    temporary = directory / f".{METRICS_FILE}"
+    temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    os.replace(temporary, directory / METRICS_FILE)

@@ -1,0 +1,173 @@
+"""The training step and the evaluation, as pure functions under `jax.jit`."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnnjax.models import Network
+from cnnjax.training.state import TrainState, Variables, merge
+from cnnjax.training.tasks import Task
+
+Batch = tuple[jax.Array, jax.Array]
+"""(inputs `[N, ...]`, targets `[N]`)."""
+
+
+def scale_pixels(images: jax.Array) -> jax.Array:
+    """uint8 images 0 ... 255 as float32 in [-1, 1]; floating point passes unchanged.
+
+    A fixed rule, and not a mean image of the data set at hand: what a network learnt on one data
+    set must mean the same on the next.
+
+    >>> scale_pixels(jnp.array([0, 255], jnp.uint8)).tolist()
+    [-1.0, 1.0]
+    """
+    if jnp.issubdtype(images.dtype, jnp.floating):
+        return images
+    return images.astype(jnp.float32) / 127.5 - 1.0
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    network: Network,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    frozen: Variables | None = None,
+    start: str | None = None,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """One update of the trainable stages: (state, batch) -> (state, metrics).
+
+    Args:
+      state: trainable variables, optimizer state, step and key.
+      batch: inputs (uint8 images, float images, or features for stage `start`) and targets.
+      network: the composition.
+      task: the loss to descend, averaged over the batch, and the metrics.
+      optimizer: turns gradients into updates.
+      frozen: variables of the frozen stages; they run in evaluation mode and are read only.
+      start: the first stage to run, when the inputs are its predecessor's cached output.
+
+    Returns:
+      The next state, and sums over the batch (see `Task.sums`) measured before the update.
+    """
+    inputs, targets = batch
+    frozen = frozen or {}
+    statistics = tuple(state.statistics)
+    key = jax.random.fold_in(state.key, state.step)
+
+    def loss(params: optax.Params) -> tuple[jax.Array, tuple[dict, Variables]]:
+        variables = merge({"params": params}, state.statistics, frozen)
+        outputs, updated = network.apply(
+            variables,
+            scale_pixels(inputs),
+            train=True,
+            start=start,
+            frozen=tuple(frozen.get("params", ())),
+            rngs={"dropout": key},
+            mutable=statistics,
+        )
+        sums = task.sums(outputs, targets)
+        return sums["loss"] / sums["count"], (sums, updated)
+
+    gradients, (sums, updated) = jax.grad(loss, has_aux=True)(state.params)
+    # The frozen stages' statistics come back unchanged; they are not part of the state.
+    updated = {
+        collection: {stage: updated[collection][stage] for stage in stages}
+        for collection, stages in state.statistics.items()
+    }
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    return TrainState(state.step + 1, state.key, params, updated, opt_state), sums
+
+
+@partial(
+    jax.jit,
+    static_argnames=("network", "task", "optimizer", "start"),
+    donate_argnames="state",
+)
+def train_steps(
+    state: TrainState,
+    inputs: jax.Array,
+    targets: jax.Array,
+    indices: jax.Array,
+    count: jax.Array,
+    frozen: Variables,
+    *,
+    network: Network,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    start: str | None = None,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Takes `count` steps in one compiled loop on a data set that lies on the device.
+
+    The number of steps is a value, not a shape: one program serves any number of them, so a run
+    that resumes in the middle computes bit for bit what it would have computed without a break.
+
+    Args:
+      state: donated.
+      inputs: the whole data set, `[N, ...]`.
+      targets: `[N]`.
+      indices: which examples make up each batch, int32 `[most steps, batch]`.
+      count: how many rows of `indices` to use, int32 `[]`.
+      frozen: as in `train_step`.
+      network: as in `train_step`.
+      task: as in `train_step`.
+      optimizer: as in `train_step`.
+      start: as in `train_step`.
+
+    Returns:
+      The state, and the sums of each step, float32 `[most steps]` each, 0 from `count` on.
+    """
+    step = partial(
+        train_step, network=network, task=task, optimizer=optimizer, frozen=frozen, start=start
+    )
+
+    def batch(i: jax.Array) -> Batch:
+        return inputs[indices[i]], targets[indices[i]]
+
+    shapes = jax.eval_shape(lambda s: step(s, batch(0))[1], state)
+    log = jax.tree.map(lambda a: jnp.zeros((indices.shape[0],), a.dtype), shapes)
+
+    def body(
+        i: jax.Array, carry: tuple[TrainState, dict[str, jax.Array]]
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        state, log = carry
+        state, sums = step(state, batch(i))
+        return state, {name: log[name].at[i].set(value) for name, value in sums.items()}
+
+    return jax.lax.fori_loop(0, count, body, (state, log))
+
+
+@partial(jax.jit, static_argnames=("network", "task", "start"))
+def evaluate_batches(
+    variables: Variables,
+    inputs: jax.Array,
+    targets: jax.Array,
+    indices: jax.Array,
+    mask: jax.Array,
+    *,
+    network: Network,
+    task: Task,
+    start: str | None = None,
+) -> dict[str, jax.Array]:
+    """Sums of loss and metrics in evaluation mode over the examples whose mask is 1.
+
+    Args:
+      variables: of the stages that run.
+      inputs: the whole data set, `[N, ...]`.
+      targets: `[N]`.
+      indices: int32 `[batches, batch]`.
+      mask: float32 `[batches, batch]`, 0 for the examples that only fill the last batch up.
+      network: the composition.
+      task: gives loss and metrics.
+      start: the first stage to run.
+    """
+
+    def one(batch: Batch) -> dict[str, jax.Array]:
+        places, weights = batch
+        outputs = network.apply(variables, scale_pixels(inputs[places]), start=start)
+        return task.sums(outputs, targets[places], weights)
+
+    return jax.tree.map(lambda a: a.sum(axis=0), jax.lax.map(one, (indices, mask)))

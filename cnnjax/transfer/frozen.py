@@ -1,0 +1,112 @@
+"""Training behind frozen stages."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnnjax.data import Dataset
+from cnnjax.models import Network
+from cnnjax.training import Variables, create_state, evaluate, fit, merge, partition
+from cnnjax.training import trained_variables as trained_part
+from cnnjax.training.fit import Line
+from cnnjax.training.tasks import Task
+from cnnjax.transfer.features import PrefixCache, feature_bytes
+
+CACHE_LIMIT = 2 * 2**30
+"""Features of a frozen prefix are computed beforehand while they take at most so many bytes."""
+
+
+class Trained(NamedTuple):
+    """The outcome of a training: variables of all stages, metrics on the test set, lines."""
+
+    variables: dict
+    test: dict[str, float]
+    lines: list[Line]
+
+
+def train_behind_prefix(
+    network: Network,
+    variables: Variables,
+    frozen: int,
+    train: Dataset,
+    test: Dataset,
+    *,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    cache: PrefixCache | None = None,
+    cache_name: str = "",
+    cache_limit: int = CACHE_LIMIT,
+    directory: Path | None = None,
+    on_steps: Callable[[int], None] = lambda step: None,
+    report: Callable[[str], None] = lambda message: None,
+) -> Trained:
+    """Trains the stages after the first `frozen` ones, and measures the whole on the test set.
+
+    The frozen stages run in evaluation mode, have no gradient, no decay and no optimizer state, and
+    come back as they went in. Their output is computed once for each image when it fits into
+    `cache_limit`; training on it gives the same numbers as running them in every step, to
+    rounding.
+
+    Args:
+      network: the composition.
+      variables: of all stages, where training begins.
+      frozen: how many stages, from the first on, stay as they are; 0 trains everything.
+      train: the training set.
+      test: measured after the last step only.
+      task: loss and metrics.
+      optimizer: for the trainable stages.
+      steps: of training.
+      batch_size: examples a step.
+      seed: of the order of the examples and of dropout.
+      cache: shares features with other trainings.
+      cache_name: names these frozen weights and images in it.
+      cache_limit: bytes of features above which the prefix runs in every step instead.
+      directory: for metrics and checkpoints.
+      on_steps: see `fit`.
+      report: see `fit`.
+    """
+    prefix = network.stages[:frozen]
+    trainable, fixed = partition(variables, prefix)
+    inputs, start = {"train": train.images, "test": test.images}, None
+    if prefix:
+        shape = train.images.shape[1:]
+        size = feature_bytes(network, shape, prefix[-1], len(train) + len(test))
+        if size <= cache_limit:
+            cache = cache or PrefixCache(network)
+            inputs = {
+                part: cache.features((cache_name, part), fixed, images, prefix[-1])
+                for part, images in inputs.items()
+            }
+            start = network.stages[frozen]
+    running = fixed if start is None else {}
+    state, lines = fit(
+        create_state(trainable, optimizer, jax.random.key(seed)),
+        (jnp.asarray(inputs["train"]), jnp.asarray(train.labels)),
+        network=network,
+        task=task,
+        optimizer=optimizer,
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        frozen=running,
+        start=start,
+        directory=directory,
+        on_steps=on_steps,
+        report=report,
+    )
+    learnt = trained_part(state)
+    measured = evaluate(
+        network,
+        task,
+        merge(learnt, running),
+        (jnp.asarray(inputs["test"]), jnp.asarray(test.labels)),
+        start=start,
+    )
+    return Trained(merge(learnt, fixed), measured, lines)

@@ -1,0 +1,112 @@
+"""Moving stages between networks: everything in transfer learning is an operation on their names.
+
+Variables are {collection: {stage: arrays}}; nothing here knows what a stage computes.
+"""
+
+from collections.abc import Collection, Mapping
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from cnnjax.errors import CnnjaxError
+from cnnjax.models import Network
+from cnnjax.training import Variables
+
+
+def first_stages(network: Network, n: int) -> tuple[str, ...]:
+    """The names of the first n stages, as in "the first n layers" of Yosinski et al. 2014.
+
+    Raises:
+      CnnjaxError: n is negative or leaves no stage to train.
+
+    >>> import cnnjax
+    >>> first_stages(cnnjax.create("lenet5"), 2)
+    ('c1', 'c3')
+    """
+    stages = network.stages
+    if not 0 <= n < len(stages):
+        raise CnnjaxError(
+            f"the first {n} stages of a network with {len(stages)} cannot be kept; "
+            f"n is between 0 and {len(stages) - 1}, so that at least the last is new"
+        )
+    return stages[:n]
+
+
+def transplant(source: Variables, target: Variables, stages: Collection[str]) -> dict:
+    """Copies w_1 ... w_n: `target` with the variables of `stages` taken from `source`.
+
+    Args:
+      source: variables that hold all of `stages`.
+      target: variables of the network to be.
+      stages: which ones to copy.
+
+    Returns:
+      New variables; neither argument is changed.
+
+    Raises:
+      CnnjaxError: a stage is missing on either side, or its arrays differ in structure, shape or
+        type; all that differ are named.
+    """
+    problems = []
+    result = {collection: dict(group) for collection, group in target.items()}
+    for stage in stages:
+        holders = {c for part in (source, target) for c, group in part.items() if stage in group}
+        if not holders:
+            problems.append(f"{stage}: in neither network")
+        for collection in holders:
+            given = source.get(collection, {}).get(stage)
+            wanted = target.get(collection, {}).get(stage)
+            if problem := _difference(given, wanted):
+                problems.append(f"{collection}/{stage}: {problem}")
+            else:
+                result[collection][stage] = given
+    if problems:
+        raise CnnjaxError(
+            f"cannot transplant: {'; '.join(sorted(problems))}; copy stages that both networks "
+            "have in the same form"
+        )
+    return result
+
+
+def initialise(network: Network, image_shape: tuple[int, int, int], seed: int) -> dict:
+    """Fresh variables of all stages, as the network's paper initialises them.
+
+    Args:
+      network: the composition.
+      image_shape: (height, width, channels).
+      seed: the same seed gives the same variables.
+    """
+    return _initialise(jax.random.key(seed), network=network, image_shape=image_shape)
+
+
+def variable_shapes(network: Network, image_shape: tuple[int, int, int]) -> dict:
+    """The shapes and types of all variables, without computing them."""
+    initialise_one = partial(_initialise, network=network, image_shape=image_shape)
+    return jax.eval_shape(initialise_one, jax.random.key(0))
+
+
+@partial(jax.jit, static_argnames=("network", "image_shape"))
+def _initialise(key: jax.Array, *, network: Network, image_shape: tuple[int, int, int]) -> dict:
+    return network.init(key, jnp.zeros((1, *image_shape), jnp.float32))
+
+
+def _difference(given: Mapping | None, wanted: Mapping | None) -> str:
+    if given is None or wanted is None:
+        return f"missing in the {'source' if given is None else 'target'}"
+    have, want = (
+        {
+            jax.tree_util.keystr(path, simple=True, separator="/"): (leaf.shape, str(leaf.dtype))
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+        }
+        for tree in (given, wanted)
+    )
+    return ", ".join(
+        f"{name} is {_show(have.get(name))} in the source and {_show(want.get(name))} in the target"
+        for name in sorted(have.keys() | want)
+        if have.get(name) != want.get(name)
+    )
+
+
+def _show(array: tuple[tuple[int, ...], str] | None) -> str:
+    return "absent" if array is None else f"{array[1]}{list(array[0])}"

@@ -1,0 +1,260 @@
+"""What the transferability study found: the table, the claims and the figure.
+
+All of it is made from the rows of `results.csv` alone.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cnnjax.studies.figures import Look, draw_intervals, draw_points_and_means, house_style
+from cnnjax.studies.runs import Row
+from cnnjax.studies.statistics import Claim, Interval, positive, t_interval, within
+from cnnjax.transfer.treatments import TREATMENTS
+
+COLUMNS = (
+    *("run", "treatment", "n", "split", "source", "target", "accuracy", "change", "loss"),
+    *("steps", "seconds", "config_hash"),
+)
+
+PUBLISHED = Path(__file__).parent / "reference" / "yosinski_2014_summary.csv"
+"""The original's own numbers, computed from the 354 training logs in its repository
+(yosinski/convnet_transfer); changes are against the base of each run's own target."""
+
+MARGIN = 1.0
+"""Points within which two accuracies count as the same."""
+
+LOOKS = {
+    "base": Look("black", "o"),
+    "base2x": Look("black", "o", ":", filled=False),
+    "BnB": Look("#1f5fa8", "s", "-", filled=False),
+    "BnB+": Look("#6fa8dc", "s", "--"),
+    "AnB": Look("#b02418", "^", "-"),
+    "AnB+": Look("#f0937b", "^", "--", filled=False),
+    "random": Look("#777777", "x", ":"),
+}
+_OFFSETS = {"BnB": -0.12, "AnB": 0.12, "BnB+": -0.04, "AnB+": 0.04}
+
+
+class Results:
+    """The rows by arm, paired: a value is a mean over the directions within one split."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.rows = list(rows)
+        self.layers = sorted({row["n"] for row in self.rows} - {0})
+
+    def arms(self) -> list[str]:
+        """The treatments present, in the order of `TREATMENTS`."""
+        present = {row["treatment"] for row in self.rows}
+        return [arm for arm in TREATMENTS if arm in present]
+
+    def accuracies(self, arm: str, n: int) -> list[float]:
+        """Of every run of that arm and n, in percent."""
+        return [row["accuracy"] for row in self.rows if (row["treatment"], row["n"]) == (arm, n)]
+
+    def change(self, arm: str, n: int) -> dict[int, float]:
+        """{split: points against the base of the same target}."""
+        by_split: dict[int, list[float]] = {}
+        for row in self.rows:
+            if (row["treatment"], row["n"]) == (arm, n) and row["change"] is not None:
+                by_split.setdefault(row["split"], []).append(row["change"])
+        return {split: sum(v) / len(v) for split, v in sorted(by_split.items())}
+
+    def difference(self, plus: str, minus: str, layers: Sequence[int]) -> list[float]:
+        """Points by which arm `plus` is above arm `minus`, a value a split, mean over `layers`.
+
+        Without layers of their own, `base` and `base2x` are the same for every n.
+        """
+        values: dict[int, list[float]] = {}
+        for n in layers:
+            above, below = (
+                self.change(arm, 0 if arm in ("base", "base2x") else n) for arm in (plus, minus)
+            )
+            for split in above.keys() & below:
+                values.setdefault(split, []).append(above[split] - below[split])
+        return [sum(v) / len(v) for _, v in sorted(values.items()) if len(v) == len(layers)]
+
+
+def with_changes(rows: Iterable[Row]) -> list[Row]:
+    """Adds to each row its change in points against the base of the same split and target."""
+    rows = list(rows)
+    bases = {
+        (row["split"], row["target"]): row["accuracy"] for row in rows if row["treatment"] == "base"
+    }
+
+    def change(row: Row) -> float | None:
+        base = bases.get((row["split"], row["target"]))
+        return None if base is None else round(row["accuracy"] - base, 4)
+
+    return [{name: (row | {"change": change(row)})[name] for name in COLUMNS} for row in rows]
+
+
+def summarise(rows: Iterable[Row]) -> tuple[list[str], list[list[str]]]:
+    """The table: a line for each n, a column for each arm with its mean change and interval."""
+    results = Results(rows)
+    arms = [arm for arm in results.arms() if arm not in ("base", "base2x")]
+    lines = []
+    for n in results.layers:
+        cells = [str(n)]
+        for arm in arms:
+            values = list(results.change(arm, n).values())
+            cells.append(str(t_interval(values)) if values else "")
+        lines.append(cells)
+    return ["n", *arms], lines
+
+
+def judge(rows: Iterable[Row], stages: int) -> list[Claim]:
+    """The paper's claims, each decided by paired differences over the splits.
+
+    Early, middle and late are n / stages up to 0.25, from 0.4 to 0.7 and from 0.7 on: n = 1-2,
+    4-5 and 6-7 of the paper's 8 layers. A claim whose arms are not there is left out.
+
+    Args:
+      rows: with their changes.
+      stages: of the network, the head included.
+    """
+    results = Results(rows)
+    early = [n for n in results.layers if n / stages <= 0.25]
+    middle = [n for n in results.layers if 0.4 <= n / stages < 0.7]
+    late = [n for n in results.layers if n / stages >= 0.7]
+    deep = middle + late
+    claims: list[Claim] = []
+
+    def add(
+        statement: str,
+        plus: str,
+        minus: str,
+        layers: Sequence[int],
+        decide: Callable[[Interval], str] = positive,
+    ) -> None:
+        values = results.difference(plus, minus, layers) if layers else []
+        if values:
+            interval = t_interval(values)
+            numbers = f"{plus} − {minus} at n = {_numbers(layers)}: {interval}"
+            claims.append(Claim(statement, decide(interval), numbers))
+
+    same = f"within {MARGIN:g} point of the base"
+    add(
+        f"Early layers are general: copied from A and frozen they stay {same}",
+        *("AnB", "base", early, lambda interval: within(interval, MARGIN)),
+    )
+    add("Middle layers are co-adapted: cut and frozen, B's own do worse", "base", "BnB", middle)
+    add(
+        f"... and late ones less so: cut there, B's own are {same}",
+        *("BnB", "base", late, lambda interval: within(interval, MARGIN)),
+    )
+    add("Late layers are specific: A's do worse on B than B's own", "BnB", "AnB", late)
+    if early and late:
+        falls = [
+            a - b
+            for a, b in zip(
+                results.difference("AnB", "base", early),
+                results.difference("AnB", "base", late),
+                strict=True,
+            )
+        ]
+        if falls:
+            interval = t_interval(falls)
+            numbers = f"AnB at n = {_numbers(early)} − at n = {_numbers(late)}: {interval}"
+            claims.append(Claim("Frozen transfer falls with n", positive(interval), numbers))
+    add("Even distant features beat random ones", "AnB", "random", deep)
+    add("Fine-tuning heals: A's layers do better when they learn too", "AnB+", "AnB", deep)
+    every = results.layers
+    add("Fine-tuned transfer beats the base (paper: by 1.6 points)", "AnB+", "base", every)
+    add("... by more than fine-tuned B does (paper: by 1.4; confounded)", "AnB+", "BnB+", every)
+    add("... and by more than the doubled budget does (not in the paper)", "AnB+", "base2x", every)
+    return claims
+
+
+def draw(rows: Iterable[Row], title: str) -> Figure:
+    """Three panels: the paper's figure 2 from these runs, their decomposition, the original.
+
+    Args:
+      rows: with their changes.
+      title: says on what the runs were made.
+    """
+    results = Results(rows)
+    with house_style():
+        figure = Figure(figsize=(13.5, 4.6), layout="constrained")
+        first, second, third = figure.subplots(1, 3)
+        _draw_runs(first, results)
+        _draw_decomposition(second, results)
+        _draw_published(third)
+        layers = sorted({*results.layers, *([*range(1, 8)] if len(results.layers) > 6 else [])})
+        for axes in (first, second):
+            axes.set_xticks([0, *layers] if axes is first else layers)
+        for axes in (first, second, third):
+            axes.set_xlabel("n, layers kept from the copied (or random) network")
+        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def _draw_runs(axes: Axes, results: Results) -> None:
+    for arm in results.arms():
+        look = LOOKS[arm]
+        if arm in ("base", "base2x"):
+            values = results.accuracies(arm, 0)
+            place = -0.15 if arm == "base" else 0.15
+            label = "base" if arm == "base" else "base, doubled budget"
+            draw_points_and_means(axes, [place], [values], look, label)
+            mean = sum(values) / len(values)
+            axes.axhline(mean, color=look.color, linestyle=look.line, linewidth=0.8, alpha=0.7)
+            continue
+        layers = [n for n in results.layers if results.accuracies(arm, n)]
+        values = [results.accuracies(arm, n) for n in layers]
+        draw_points_and_means(axes, layers, values, look, arm, _OFFSETS.get(arm, 0.0))
+    axes.set_ylabel("test accuracy on the target half (%)")
+    axes.set_title("(1) These runs: points are runs, lines means")
+    axes.legend(loc="lower left")
+
+
+def _draw_decomposition(axes: Axes, results: Results) -> None:
+    parts = (
+        ("base", "BnB", "base − BnB: lost co-adaptation", LOOKS["BnB"], -0.06),
+        ("BnB", "AnB", "BnB − AnB: specificity", LOOKS["AnB"], 0.06),
+    )
+    axes.axhline(0, color="black", linewidth=0.8)
+    for plus, minus, label, look, offset in parts:
+        layers = [n for n in results.layers if results.difference(plus, minus, [n])]
+        if layers:
+            values = [results.difference(plus, minus, [n]) for n in layers]
+            draw_intervals(axes, layers, values, look, label, offset)
+    axes.set_ylabel("accuracy lost (points)")
+    axes.set_title("(2) Where it is lost, paired, 95 % intervals")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="upper left")
+
+
+def _draw_published(axes: Axes) -> None:
+    with PUBLISHED.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["treatment"] != "base"]
+    axes.axhline(0, color="black", linewidth=0.8)
+    for arm in ("BnB", "BnB+", "AnB", "AnB+"):
+        mine = [row for row in rows if row["treatment"] == arm]
+        axes.errorbar(
+            [int(row["n"]) + _OFFSETS[arm] for row in mine],
+            [float(row["paired_delta_vs_own_target_base"]) for row in mine],
+            yerr=[float(row["paired_sd"] or 0) for row in mine],
+            label=arm,
+            color=LOOKS[arm].color,
+            marker=LOOKS[arm].marker,
+            markerfacecolor=LOOKS[arm].color if LOOKS[arm].filled else "white",
+            linestyle=LOOKS[arm].line,
+            linewidth=1.6,
+            markersize=5.5,
+            capsize=3,
+        )
+    axes.set_xticks(range(1, 8))
+    axes.set_ylabel("change against the own target's base (points)")
+    axes.set_title("(3) Yosinski et al. 2014, ImageNet: mean ± sd of runs")
+    axes.legend(loc="lower left")
+
+
+def _numbers(layers: Sequence[int]) -> str:
+    consecutive = list(layers) == list(range(layers[0], layers[-1] + 1))
+    if len(layers) > 2 and consecutive:
+        return f"{layers[0]}–{layers[-1]}"
+    return ", ".join(map(str, layers))
