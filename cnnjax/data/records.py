@@ -60,7 +60,8 @@ def find_prepared(name: str, data_dir: Path) -> tfds.core.DatasetBuilder | None:
     """The data set as it lies in `data_dir`; None where it is not there.
 
     Raises:
-        CnnjaxError: a malformed name, or it was prepared in a format that needs TensorFlow, or is damaged.
+        CnnjaxError: a malformed name, or a data set that is damaged or was prepared in a format
+            that needs TensorFlow to read.
     """
     if not re.fullmatch(r"\w+(/[\w.+-]+)?(:[\w.*]+)?", name):
         raise CnnjaxError(
@@ -93,7 +94,7 @@ def _decode(builder: tfds.core.DatasetBuilder, image_size: int | None) -> Splits
     pictures: dict[str, list[Picture]] = {}
     labels: dict[str, np.ndarray] = {}
     for part in PARTS:
-        if part in info.splits:
+        if part in info.splits and info.splits[part].num_examples:
             records = _records(builder, part, image)
             pictures[part] = [
                 Picture(f"{info.name} {part} record {number}", record[image])
@@ -116,9 +117,7 @@ def _keys(info: tfds.core.DatasetInfo) -> tuple[str, str]:
     keys = supervised if supervised and len(supervised) == 2 else ("image", "label")
     features = dict(info.features.items()) if hasattr(info.features, "items") else {}
     image, label = (features.get(key) if isinstance(key, str) else None for key in keys)
-    if not isinstance(image, tfds.features.Image) or not isinstance(
-        label, tfds.features.ClassLabel
-    ):
+    if not (isinstance(image, tfds.features.Image) and isinstance(label, tfds.features.ClassLabel)):
         raise CnnjaxError(
             f"the data set {info.name!r} holds {', '.join(features)}; expected a picture with one "
             "class; choose another data set"
