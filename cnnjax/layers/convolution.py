@@ -1,12 +1,13 @@
 """Two-dimensional convolution."""
 
+from functools import partial
+
 import jax
 from jax import lax
 
 from cnnjax.errors import CnnjaxError
-from cnnjax.layers.windows import Padding, pair, resolve_padding
-
-DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+from cnnjax.layers import convolution_cpu
+from cnnjax.layers.windows import Padding, Pads, pair, resolve_padding
 
 
 def conv2d(
@@ -38,4 +39,57 @@ def conv2d(
         )
     strides = pair(stride, "stride")
     pads = resolve_padding(padding, images.shape[1:3], kernels.shape[:2], strides)
-    return lax.conv_general_dilated(images, kernels, strides, pads, dimension_numbers=DIMENSIONS)
+    return _convolve(images, kernels, strides, pads)
+
+
+def _stock(
+    images: jax.Array, kernels: jax.Array, strides: tuple[int, int], pads: Pads
+) -> jax.Array:
+    return lax.conv_general_dilated(
+        images, kernels, strides, pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _convolve(
+    images: jax.Array, kernels: jax.Array, strides: tuple[int, int], pads: Pads
+) -> jax.Array:
+    return lax.platform_dependent(
+        images,
+        kernels,
+        cpu=partial(convolution_cpu.convolve, strides=strides, pads=pads),
+        default=partial(_stock, strides=strides, pads=pads),
+    )
+
+
+def _forward(
+    images: jax.Array, kernels: jax.Array, strides: tuple[int, int], pads: Pads
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _convolve(images, kernels, strides, pads), (images, kernels)
+
+
+def _backward(
+    strides: tuple[int, int], pads: Pads, residuals: tuple[jax.Array, jax.Array], dy: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    images, kernels = residuals
+    stock = partial(_stock, strides=strides, pads=pads)
+    dx = lax.platform_dependent(
+        dy,
+        kernels,
+        cpu=partial(
+            convolution_cpu.image_gradient, size=images.shape[1:3], strides=strides, pads=pads
+        ),
+        default=lambda dy, w: jax.linear_transpose(lambda x: stock(x, w), images)(dy)[0],
+    )
+    dw = lax.platform_dependent(
+        images,
+        dy,
+        cpu=partial(
+            convolution_cpu.kernel_gradient, window=kernels.shape[:2], strides=strides, pads=pads
+        ),
+        default=lambda x, dy: jax.linear_transpose(lambda w: stock(x, w), kernels)(dy)[0],
+    )
+    return dx, dw
+
+
+_convolve.defvjp(_forward, _backward)
