@@ -69,10 +69,10 @@ class Config:
     images_per_class: int | None = None
     """Train on so many images of each class only, drawn at random."""
     steps: int | None = None
-    """Length of every training in steps (base2x: twice that). 250 if neither is given."""
+    """Length of every training in steps (base2x: twice that). 450 if neither is given."""
     epochs: float | None = None
     """Length of every training in epochs, instead of steps."""
-    batch_size: int = 64
+    batch_size: int = 32
     """Images a step."""
     learning_rate: float = 0.02
     """The highest; it rises linearly at first and falls along a cosine."""
@@ -97,7 +97,7 @@ def run(config: Config) -> None:
     if config.smoke:
         config = shrink(config)
     if config.steps is None and config.epochs is None:
-        config = replace(config, steps=250)
+        config = replace(config, steps=450)
     console = Console()
     recipe = Recipe(**{name: getattr(config, name) for name in Recipe.__dataclass_fields__})
     protocol = Protocol(
