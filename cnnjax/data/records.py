@@ -95,7 +95,7 @@ def _decode(builder: tfds.core.DatasetBuilder, image_size: int | None) -> Splits
     labels: dict[str, np.ndarray] = {}
     for part in PARTS:
         if part in info.splits and info.splits[part].num_examples:
-            records = _records(builder, part, image)
+            records = _records(builder, part, image, label)
             pictures[part] = [
                 Picture(f"{info.name} {part} record {number}", record[image])
                 for number, record in enumerate(records)
@@ -125,14 +125,21 @@ def _keys(info: tfds.core.DatasetInfo) -> tuple[str, str]:
     return keys
 
 
-def _records(builder: tfds.core.DatasetBuilder, part: str, image: str) -> list[dict]:
+def _records(
+    builder: tfds.core.DatasetBuilder, part: str, image: str, label: str
+) -> list[dict[str, bytes | int]]:
+    """The records of a part, their images still encoded."""
     try:
         source = builder.as_data_source(part, decoders={image: tfds.decode.SkipDecoding()})
-        return [
+        records = [
             record
             for start in range(0, len(source), _CHUNK)
             for record in source.__getitems__(range(start, min(start + _CHUNK, len(source))))
         ]
+        # What a truncated file has lost comes back as empty records, without an error.
+        if any(record[image] is None or record[label] is None for record in records):
+            raise ValueError("empty records")
+        return records
     except Exception as error:  # whatever the reader raises over damaged or missing files
         reason = " ".join(str(error).split())[:160]
         raise CnnjaxError(
