@@ -37,7 +37,7 @@ def cached(name: str, key: str, make: Callable[[], Splits]) -> Splits:
     """
     try:
         readable = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40]
-        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
         path = cache_dir() / f"{readable}-{digest}.npz"
     except RuntimeError:  # there is no home directory
         return make()

@@ -55,9 +55,8 @@ def _inspect(picture: Picture) -> tuple[tuple[int, int], bool]:
     """The (width, height) of a picture once it is upright, and whether it has colours."""
     try:
         with Image.open(_opened(picture)) as image:
-            # Orientations 5 to 8 lie on their side.
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) > 4
-            size = image.size[::-1] if turned else image.size
+            on_its_side = image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+            size = image.size[::-1] if on_its_side else image.size
             return size, Image.getmodebase(image.mode) != "L"
     except Exception as error:  # whatever a decoder raises over damaged bytes
         raise _damaged(picture, error) from None

@@ -119,8 +119,8 @@ def _keys(info: tfds.core.DatasetInfo) -> tuple[str, str]:
     image, label = (features.get(key) if isinstance(key, str) else None for key in keys)
     if not (isinstance(image, tfds.features.Image) and isinstance(label, tfds.features.ClassLabel)):
         raise CnnjaxError(
-            f"the data set {info.name!r} holds {', '.join(sorted(features))}; expected a picture with one "
-            "class; choose another data set"
+            f"the data set {info.name!r} holds {', '.join(sorted(features))}; expected a picture "
+            "with one class; choose another data set"
         )
     return keys
 

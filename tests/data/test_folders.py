@@ -1,5 +1,6 @@
 import io
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -181,6 +182,14 @@ def test_images_are_turned_as_their_orientation_says(root):
     assert images.shape[1:] == (8, 10, 1)
     assert np.all(images[:, :4] == 255)
     assert np.all(images[:, 4:] == 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have only Unicode names")
+def test_names_that_are_no_unicode_are_read(root):
+    folder = class_folders(root.with_name(os.fsdecode(b"caf\xe9")))
+    (folder / "cat").rename(folder / os.fsdecode(b"f\xe9lin"))
+    for _ in range(2):
+        assert sum(len(part) for part in load(f"folder:{folder}")) == 20
 
 
 def test_hidden_files_and_files_of_other_kinds_are_passed_over(root):
