@@ -52,8 +52,8 @@ def _count(jaxpr: core.Jaxpr) -> int:
             (contracted, _), _ = params["dimension_numbers"]
             left = equation.invars[0].aval.shape
             total += math.prod(out.shape) * math.prod(left[axis] for axis in contracted)
-        elif name == "cond":  # one of the branches runs: the forms for different platforms
-            total += max(_count(branch.jaxpr) for branch in params["branches"])
+        elif name == "cond":  # forms for different platforms; the last one is the textbook's
+            total += _count(params["branches"][-1].jaxpr)
         elif name == "scan":
             total += params["length"] * _count(params["jaxpr"].jaxpr)
         else:

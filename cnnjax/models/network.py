@@ -8,6 +8,7 @@ nothing but that slice's variables.
 from collections.abc import Collection
 from difflib import get_close_matches
 
+import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -120,6 +121,13 @@ class Network(nn.Module):
                 x = getattr(self, name)(x, train=train and name not in frozen)
             except CnnjaxError as error:
                 raise CnnjaxError(f"stage {name} of {type(self).__name__}: {error}") from None
+            except flax.errors.ScopeParamShapeError as error:
+                found = str(error).partition(" (https")[0]
+                raise CnnjaxError(
+                    f"stage {name} of {type(self).__name__} got an input of shape {x.shape}, for "
+                    f"which its weights have the wrong shape: {found}; give images of the size "
+                    "that the network was made for"
+                ) from None
         has_head = self.num_classes > 0
         return x.astype(jnp.float32) if has_head and names[-1] == self.stages[-1] else x
 

@@ -1,0 +1,198 @@
+"""The composition: any slice runs alone, and slices make up the whole."""
+
+from functools import cache
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import cnnjax
+from cnnjax import CnnjaxError
+from cnnjax.models import check_takes
+
+IMAGES = {  # legal and small, so that the tests are quick
+    "mlp": (5, 6, 2),
+    "lenet5": (24, 22, 1),
+    "alexnet": (67, 83, 3),
+    "alexnet_small": (17, 20, 3),
+}
+QUICK = ("mlp", "lenet5", "alexnet_small")
+
+
+@cache
+def made(name, **kwargs):
+    net = cnnjax.create(name, num_classes=4, **kwargs)
+    images = jax.random.normal(jax.random.key(7), (2, *IMAGES[name]))
+    return net, jax.jit(net.init)(jax.random.key(0), images), images
+
+
+def only(variables, stages):
+    return {c: {s: g[s] for s in stages if s in g} for c, g in variables.items()}
+
+
+def test_every_registered_network_is_tested_here():
+    assert set(IMAGES) == set(cnnjax.list_models())
+
+
+@pytest.mark.parametrize("name", cnnjax.list_models())
+def test_variables_are_keyed_by_stage(name):
+    net, variables, _ = made(name)
+    assert tuple(variables["params"]) == net.stages
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(QUICK), st.data())
+def test_slices_at_any_cuts_compose_to_the_whole_and_need_only_their_own_variables(name, data):
+    net, variables, images = made(name)
+    inner = st.integers(1, len(net.stages) - 1)
+    cuts = sorted(data.draw(st.sets(inner, max_size=3)))
+    x = images
+    for first, last in zip([0, *cuts], [*cuts, len(net.stages)], strict=True):
+        stages = net.stages[first:last]
+        x = net.apply(only(variables, stages), x, start=stages[0], stop=stages[-1])
+    assert jnp.array_equal(x, net.apply(variables, images))
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_alexnet_composes_at_every_cut(cut):
+    net, variables, images = made("alexnet")
+    first, second = net.stages[:cut], net.stages[cut:]
+    features = net.apply(only(variables, first), images, stop=first[-1])
+    logits = net.apply(only(variables, second), features, start=second[0])
+    chex.assert_trees_all_close(logits, net.apply(variables, images), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_every_parameter_receives_a_finite_gradient_that_is_not_zero(name):
+    net, variables, images = made(name)
+
+    def loss(params):
+        logits = net.apply({"params": params}, images, train=True)
+        return (logits * jnp.arange(1.0, 5.0)).sum()
+
+    for path, gradient in jax.tree_util.tree_leaves_with_path(jax.grad(loss)(variables["params"])):
+        name = jax.tree_util.keystr(path)
+        assert jnp.isfinite(gradient).all(), name
+        assert jnp.abs(gradient).max() > 0, name
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_half_precision_computes_float32_logits_from_float32_parameters(name):
+    _, variables, images = made(name)
+    half = cnnjax.create(name, num_classes=4, dtype=jnp.bfloat16)
+    logits = half.apply(variables, images)
+    assert logits.dtype == jnp.float32
+    chex.assert_trees_all_close(logits, made(name)[0].apply(variables, images), atol=0.1, rtol=0.1)
+    fresh = jax.eval_shape(half.init, jax.random.key(0), images)
+    assert {leaf.dtype for leaf in jax.tree.leaves(fresh)} == {jnp.dtype(jnp.float32)}
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_half_precision_features_stay_in_half_precision(name):
+    _, variables, images = made(name)
+    half = cnnjax.create(name, num_classes=4, dtype=jnp.bfloat16)
+    assert half.apply(variables, images, stop=half.stages[0]).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("name", cnnjax.list_models())
+def test_without_classes_a_network_ends_with_its_features(name):
+    net, variables, images = made(name)
+    headless = cnnjax.create(name, num_classes=0)
+    assert headless.stages == net.stages[:-1]
+    features = headless.apply(only(variables, headless.stages), images)
+    chex.assert_trees_all_close(
+        features, net.apply(variables, images, stop=net.stages[-2]), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["mlp", "alexnet_small"])
+def test_dropout_draws_in_training_only_and_from_its_key(name):
+    net, variables, images = made(name, dropout=0.5)
+
+    def run(seed):
+        return net.apply(variables, images, train=True, rngs={"dropout": jax.random.key(seed)})
+
+    assert jnp.array_equal(run(1), run(1))
+    assert not jnp.array_equal(run(1), run(2))
+    assert jnp.array_equal(net.apply(variables, images), made(name)[0].apply(variables, images))
+
+
+def test_a_frozen_stage_runs_in_evaluation_mode():
+    net, variables, images = made("mlp", dropout=0.5)
+    trained = net.apply(
+        variables, images, train=True, frozen=net.stages, rngs={"dropout": jax.random.key(0)}
+    )
+    assert jnp.array_equal(trained, net.apply(variables, images))
+
+
+def test_the_second_call_compiles_nothing():
+    net, variables, images = made("alexnet_small")
+    chex.clear_trace_counter()
+    run = jax.jit(chex.assert_max_traces(lambda v, x: net.apply(v, x), n=1))
+    run(variables, images)
+    run(variables, images + 1)
+
+
+def test_seeds_can_be_stacked_with_vmap():
+    net, _, images = made("lenet5")
+    keys = jax.random.split(jax.random.key(3), 2)
+    stacked = jax.vmap(lambda key: net.init(key, images))(keys)
+    logits = jax.vmap(net.apply, in_axes=(0, None))(stacked, images)
+    for i, key in enumerate(keys):
+        alone = net.apply(net.init(key, images), images)
+        chex.assert_trees_all_close(logits[i], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_works_inside_a_foreign_module():
+    class Twins(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            body = cnnjax.create("lenet5", num_classes=0)
+            return nn.Dense(1)(jnp.abs(body(x) - body(x[::-1])))
+
+    images = jax.random.normal(jax.random.key(0), (2, 32, 32, 1))
+    variables = Twins().init(jax.random.key(1), images)
+    assert tuple(variables["params"]["LeNet5_0"]) == ("c1", "c3", "c5", "f6")
+    assert Twins().apply(variables, images).shape == (2, 1)
+
+
+def test_a_block_works_inside_a_foreign_module():
+    class Foreign(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return cnnjax.layers.Conv(3, kernel=3, padding=1, activation=nn.relu)(x, train=False)
+
+    images = jax.random.normal(jax.random.key(0), (2, 8, 8, 2))
+    assert Foreign().init_with_output(jax.random.key(1), images)[0].shape == (2, 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda: cnnjax.create("alexnt"), ["alexnt", "alexnet_small", "lenet5", "did you mean"]),
+        (lambda: cnnjax.create("mlp", widht=3), ["widht", "hidden", "num_classes"]),
+        (lambda: cnnjax.create("alexnet_small", width=10).stages, ["width", "10", "3"]),
+        (lambda: made("lenet5")[0].slice("c4"), ["c4", "c1, c3, c5, f6, output"]),
+        (lambda: made("lenet5")[0].slice("f6", "c1"), ["empty", "f6", "c1"]),
+        (lambda: made("lenet5")[0].apply({}, jnp.ones((32, 32, 1))), ["[N, H, W, C]"]),
+        (lambda: made("lenet5")[0].apply({}, jnp.ones((1, 9, 9, 1), jnp.uint8)), ["uint8", "255"]),
+        (lambda: check_takes(cnnjax.create("alexnet_small"), (8, 8, 1)), ["conv5", "15 x 15"]),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_exists(act, words):
+    with pytest.raises(CnnjaxError) as error:
+        act()
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_weights_of_another_shape_are_named():
+    net, variables, _ = made("lenet5")
+    images = jnp.ones((1, 40, 40, 1))
+    with pytest.raises(CnnjaxError, match="c5"):
+        net.apply(variables, images)
