@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from cnnjax.errors import CnnjaxError
@@ -18,10 +19,24 @@ def conv2d(
 ) -> jax.Array:
     """Cross-correlation: y[n, i, j, o] = sum_{u,v,c} x[n, i s + u, j s + v, c] w[u, v, c, o].
 
-    images [N, H, W, C], kernels [kh, kw, C, O] -> [N, H', W', O] with
-    H' = output_size(H, kh, stride, padding).
+    images [N, H, W, C], kernels [kh, kw, C, O] of the same dtype -> [N, H', W', O] with
+    H' = output_size(H, kh, stride, padding). On the CPU the same sums are spelled so that XLA
+    computes them fast (`convolution_cpu`); elsewhere this is `lax.conv_general_dilated`.
+    Reverse-mode derivatives of any order; forward mode (`jax.jvp`) is not defined.
 
-    Raises CnnjaxError where ranks, channels or dtypes do not match or the window does not fit.
+    Args:
+      images: the batch.
+      kernels: the filters, not flipped.
+      stride: s, one for both directions or (down, right).
+      padding: zeros around the images, see `Padding`.
+
+    Raises:
+      CnnjaxError: ranks, channels or dtypes that do not match, a stride below 1, a padding below
+        0, a kernel larger than the padded images.
+
+    >>> image = jnp.arange(9.0).reshape(1, 3, 3, 1)
+    >>> conv2d(image, jnp.ones((2, 2, 1, 1)))[0, :, :, 0].tolist()
+    [[8.0, 12.0], [20.0, 24.0]]
     """
     if images.ndim != 4 or kernels.ndim != 4:
         raise CnnjaxError(
@@ -33,9 +48,10 @@ def conv2d(
             f"images have {images.shape[3]} channels and kernels take {kernels.shape[2]}; "
             "the third axis of the kernels must equal the last axis of the images"
         )
-    if images.dtype != kernels.dtype:
+    if images.dtype != kernels.dtype or not jnp.issubdtype(images.dtype, jnp.floating):
         raise CnnjaxError(
-            f"images are {images.dtype} and kernels {kernels.dtype}; convert one of them first"
+            f"images are {images.dtype} and kernels {kernels.dtype}; conv2d takes one floating "
+            "dtype for both, convert with .astype"
         )
     strides = pair(stride, "stride")
     pads = resolve_padding(padding, images.shape[1:3], kernels.shape[:2], strides)

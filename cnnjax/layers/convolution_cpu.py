@@ -54,8 +54,8 @@ def image_gradient(
     pads: Pads,
 ) -> jax.Array:
     """dx[n, i, j, c] = sum_{u,v,o} dy[n, (i - u) / s, (j - v) / s, o] w[u, v, c, o]."""
-    few = kernels.shape[2] <= FEW_CHANNELS
-    rule = _image_gradient_by_windows if few else _image_gradient_by_convolution
+    by_windows = kernels.shape[2] <= FEW_CHANNELS or strides != (1, 1)
+    rule = _image_gradient_by_windows if by_windows else _image_gradient_by_convolution
     return rule(gradient, kernels, size, strides, pads)
 
 
@@ -91,11 +91,13 @@ def _image_gradient_by_windows(
     kh, kw, c, _ = kernels.shape
     few = math.gcd(n, IMAGES_AT_A_TIME)
     weights = kernels.reshape(-1, o).T
+    dtype = _of_sums(gradient)
 
     def fold(dy: jax.Array) -> jax.Array:
-        windows = (dy.reshape(-1, o) @ weights).reshape(few, height, width, kh, kw, c)
-        zero = jnp.zeros((), gradient.dtype)
-        total = jnp.zeros((few, *size, c), gradient.dtype)
+        windows = jnp.matmul(dy.reshape(-1, o), weights, preferred_element_type=dtype)
+        windows = windows.reshape(few, height, width, kh, kw, c)
+        zero = jnp.zeros((), dtype)
+        total = jnp.zeros((few, *size, c), dtype)
         for u in range(kh):
             for v in range(kw):
                 places = [
@@ -105,9 +107,10 @@ def _image_gradient_by_windows(
                     )
                 ]
                 total += lax.pad(windows[:, :, :, u, v], zero, ((0, 0, 0), *places, (0, 0, 0)))
-        return total
+        return total.astype(gradient.dtype)
 
-    return lax.map(fold, gradient.reshape(-1, few, height, width, o)).reshape(n, *size, c)
+    batches = gradient.reshape(n // few, few, height, width, o)
+    return lax.map(fold, batches).reshape(n, *size, c)
 
 
 def kernel_gradient(
@@ -118,8 +121,8 @@ def kernel_gradient(
     pads: Pads,
 ) -> jax.Array:
     """dw[u, v, c, o] = sum_{n,i,j} x[n, i s + u, j s + v, c] dy[n, i, j, o]."""
-    few = images.shape[3] <= FEW_CHANNELS
-    rule = _kernel_gradient_by_windows if few else _kernel_gradient_by_convolution
+    by_windows = images.shape[3] <= FEW_CHANNELS or strides != (1, 1)
+    rule = _kernel_gradient_by_windows if by_windows else _kernel_gradient_by_convolution
     return rule(images, gradient, window, strides, pads)
 
 
@@ -154,6 +157,7 @@ def _kernel_gradient_by_windows(
     _, height, width, o = gradient.shape
     kh, kw = window
     few = math.gcd(n, IMAGES_AT_A_TIME)
+    dtype = _of_sums(gradient)
     down, right = (s * (m - 1) + 1 for s, m in zip(strides, (height, width), strict=True))
 
     def add(total: jax.Array, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
@@ -163,13 +167,18 @@ def _kernel_gradient_by_windows(
             for u in range(kh)
             for v in range(kw)
         ]
-        return total + jnp.stack(rows).reshape(kh * kw * c, -1) @ dy.reshape(-1, o), None
+        windows = jnp.stack(rows).reshape(kh * kw * c, -1)
+        return total + jnp.matmul(windows, dy.reshape(-1, o), preferred_element_type=dtype), None
 
     planes = padded.transpose(0, 3, 1, 2).reshape(n // few, few, c, *padded.shape[1:3])
     planes = planes.swapaxes(1, 2)
     batches = (planes, gradient.reshape(n // few, few, height, width, o))
-    total, _ = lax.scan(add, jnp.zeros((kh * kw * c, o), gradient.dtype), batches)
-    return total.reshape(kh, kw, c, o)
+    total, _ = lax.scan(add, jnp.zeros((kh * kw * c, o), dtype), batches)
+    return total.reshape(kh, kw, c, o).astype(gradient.dtype)
+
+
+def _of_sums(x: jax.Array) -> jnp.dtype:
+    return jnp.promote_types(x.dtype, jnp.float32)
 
 
 def _widened(pads: Pads, by: int) -> Pads:

@@ -4,6 +4,7 @@ Every function raises CnnjaxError for a window that does not fit, so that the me
 the layer and not of XLA's internals.
 """
 
+from numbers import Integral
 from typing import Literal
 
 from cnnjax.errors import CnnjaxError
@@ -18,23 +19,25 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 
 def pair(value: int | tuple[int, int], what: str) -> tuple[int, int]:
     """(height, width) of a size given as one number or as two; both must be at least 1."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2 or any(not isinstance(v, int) or v < 1 for v in both):
+    both = (value, value) if isinstance(value, Integral) else value
+    if not _are_integers(both, at_least=1):
         raise CnnjaxError(f"{what} is {value!r}; give an integer of at least 1, or two of them")
-    return both
+    return tuple(both)
 
 
 def output_size(n: int, k: int, stride: int = 1, padding: int | tuple[int, int] = 0) -> int:
     """Positions of a window of `k` on `n` padded pixels: floor((n + low + high - k) / stride) + 1.
 
-    `padding` is the same on both sides, or (low, high).
+    `padding` is the same on both sides, or (low, high). Raises CnnjaxError where there is none.
 
     >>> output_size(227, 11, stride=4)  # AlexNet, conv1
     55
     >>> output_size(28, 5, padding=2)
     28
     """
-    low, high = (padding, padding) if isinstance(padding, int) else padding
+    low, high = (padding, padding) if isinstance(padding, Integral) else padding
+    if stride < 1:
+        raise CnnjaxError(f"stride is {stride}; give an integer of at least 1")
     if n + low + high < k:
         raise CnnjaxError(
             f"a window of {k} does not fit on {n} pixels padded by ({low}, {high}); "
@@ -66,14 +69,20 @@ def _same(n: int, k: int, stride: int) -> tuple[int, int]:
 
 
 def _explicit(padding: int | tuple) -> Pads:
-    rows = (padding, padding) if isinstance(padding, int) else tuple(padding)
-    pads = tuple((p, p) if isinstance(p, int) else tuple(p) for p in rows)
-    ok = len(pads) == 2 and all(
-        len(p) == 2 and all(isinstance(v, int) and v >= 0 for v in p) for p in pads
+    rows = (padding, padding) if isinstance(padding, Integral) else padding
+    if isinstance(rows, tuple | list) and len(rows) == 2:
+        pads = tuple((p, p) if isinstance(p, Integral) else p for p in rows)
+        if all(_are_integers(p, at_least=0) for p in pads):
+            return tuple(tuple(p) for p in pads)
+    raise CnnjaxError(
+        f"padding is {padding!r}; give an integer of at least 0, (height, width), "
+        '((top, bottom), (left, right)), "same" or "valid"'
     )
-    if not ok:
-        raise CnnjaxError(
-            f"padding is {padding!r}; give an integer of at least 0, (height, width), "
-            '((top, bottom), (left, right)), "same" or "valid"'
-        )
-    return pads
+
+
+def _are_integers(two: object, at_least: int) -> bool:
+    return (
+        isinstance(two, tuple | list)
+        and len(two) == 2
+        and all(isinstance(v, Integral) and v >= at_least for v in two)
+    )
