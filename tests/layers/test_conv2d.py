@@ -93,8 +93,10 @@ def test_values_and_both_gradients_are_those_of_lax(data):
     window = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     size = [draw(st.integers(k, k + 7)) for k in window]
-    sides = st.tuples(st.integers(0, 3), st.integers(0, 3))
-    padding = draw(st.sampled_from(["same", "valid"]) | st.tuples(sides, sides))
+    # Below the window only: beyond it, lax itself gives garbage for dx on the CPU (jaxlib 0.10.2);
+    # the case "padding beyond the window" compares with NumPy instead.
+    sides = [st.tuples(st.integers(0, k - 1), st.integers(0, k - 1)) for k in window]
+    padding = draw(st.sampled_from(["same", "valid"]) | st.tuples(*sides))
     x, w = random(2, (n, *size, c), (*window, c, o))
     reference = partial(stock, stride=stride, padding=padding)
     (dy,) = random(3, reference(x, w).shape)
