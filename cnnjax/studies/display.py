@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from cnnjax.studies.plans import Plan, Run
 from cnnjax.studies.results import Cell
-from cnnjax.studies.runs import Plan, Row, Run, Watcher
+from cnnjax.studies.runs import Row, Watcher
 from cnnjax.studies.statistics import Claim
 
 
@@ -16,11 +17,17 @@ class StudyProgress:
     """A display of the run in hand, its speed and the time the whole study still takes.
 
     On a terminal it is a bar that is redrawn; elsewhere each finished run is a line. The time is
-    reckoned from the multiply-adds done so far in this process.
+    reckoned from the multiply-adds done so far in this process; what a run takes before its first
+    step (programs are compiled then, once for many runs) is left out of the reckoning.
     """
 
     def __init__(
-        self, plan: Plan, console: Console, examples_per_step: int, total_steps: dict[str, int]
+        self,
+        plan: Plan,
+        console: Console,
+        examples_per_step: int,
+        total_steps: dict[str, int],
+        only: str | None = None,
     ) -> None:
         """
         Args:
@@ -28,20 +35,25 @@ class StudyProgress:
           console: where to write.
           examples_per_step: the batch size.
           total_steps: the number of steps of each run.
+          only: the one run of the plan that will be executed, if it is not all of them.
         """
         self._plan, self._console = plan, console
         self._examples, self._steps = examples_per_step, total_steps
-        self._began = time.monotonic()
-        self._done = self._skipped = self._current = 0.0
-        self._total = sum(run.cost for run in plan.runs.values())
+        chosen = plan.runs.values() if only is None else [plan.find(only)]
+        self._total = sum(run.cost for run in chosen)
+        self._done = self._current = 0.0  # multiply-adds: of finished runs, of the run in hand
+        self._unpaid = 0.0  # the part of them that took none of the time that is reckoned with
+        self._began, self._left_out = time.monotonic(), 0.0
         self._run: Run | None = None
-        self._run_began = self._first_step_at = 0.0
+        self._run_began = 0.0
+        self._first: tuple[float, int] | None = None  # when the first call ended, at which step
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=None),
             TextColumn("{task.percentage:3.0f} %"),
             TextColumn("{task.fields[note]}"),
             console=console,
+            expand=True,
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=self._total, note="")
@@ -56,53 +68,55 @@ class StudyProgress:
             self._bar.stop()
 
     def _begin(self, run: Run, position: int) -> None:
-        self._run, self._current = run, 0.0
+        self._run, self._current, self._first = run, 0.0, None
         self._run_began = time.monotonic()
-        self._first_step_at = 0.0
         label = f"[{position + 1}/{len(self._plan)}] {run.name}"
-        self._bar.update(self._task, description=label, note="compiling or preparing")
+        self._update(description=label, note=f"preparing, {self._remaining()}")
 
     def _on_steps(self, step: int) -> None:
-        now, run = time.monotonic(), self._run
-        if not self._first_step_at:  # the first call compiles: its time says nothing of the speed
-            self._first_step_at, self._first_step = now, step
-        fraction = step / self._steps[run.name]
-        self._current = run.cost * fraction
-        note = f"step {step}/{self._steps[run.name]}"
-        if now > self._first_step_at:
-            rate = (step - self._first_step) * self._examples / (now - self._first_step_at)
+        now, run, steps = time.monotonic(), self._run, self._steps[self._run.name]
+        self._current = run.cost * step / steps
+        note = f"step {step}/{steps}"
+        if self._first is None:  # the first call compiles: its time says nothing of the speed
+            self._first = now, step
+            self._left_out += now - self._run_began
+            self._unpaid += self._current
+        elif now > self._first[0]:
+            rate = (step - self._first[1]) * self._examples / (now - self._first[0])
             note += f", {rate:,.0f} images/s"
-        self._bar.update(
-            self._task,
-            completed=self._done + self._skipped + self._current,
-            note=f"{note}, {self._remaining()}",
-        )
+        self._update(note=f"{note}, {self._remaining()}")
 
     def _end(self, run: Run, row: Row, was_finished: bool) -> None:
-        if was_finished:
-            self._skipped += run.cost
-        else:
-            self._done += run.cost
+        self._done += run.cost
         self._current = 0.0
-        position = list(self._plan.runs).index(run.name) + 1
+        if was_finished:
+            self._unpaid += run.cost
         if not self._console.is_terminal:
-            how = "already finished" if was_finished else f"{row['seconds']:.1f} s"
+            position = list(self._plan.runs).index(run.name) + 1
+            how = (
+                "already finished"
+                if was_finished
+                else f"{row['seconds']:.1f} s, {self._remaining()}"
+            )
             self._console.print(
-                f"[{position}/{len(self._plan)}] {run.name}: {row['accuracy']:.1f} %, {how}, "
-                f"{self._remaining()}",
+                f"[{position}/{len(self._plan)}] {run.name}: {row['accuracy']:.1f} %, {how}",
                 highlight=False,
                 markup=False,
+                soft_wrap=True,
             )
 
     def _report(self, message: str) -> None:
-        self._console.print(f"note: {message}", highlight=False, markup=False)
+        self._console.print(f"note: {message}", highlight=False, markup=False, soft_wrap=True)
+
+    def _update(self, **fields: str) -> None:
+        self._bar.update(self._task, completed=self._done + self._current, **fields)
 
     def _remaining(self) -> str:
         done = self._done + self._current
-        if done <= 0:
+        elapsed = time.monotonic() - self._began - self._left_out
+        if done <= self._unpaid or elapsed <= 0:
             return "time left unknown"
-        left = self._total - self._skipped - done
-        seconds = round((time.monotonic() - self._began) * left / done)
+        seconds = round(elapsed * (self._total - done) / (done - self._unpaid))
         return f"{seconds // 60}:{seconds % 60:02d} left"
 
 
@@ -110,7 +124,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) ->
     """A table for the terminal; numbers are to be formatted by the caller."""
     result = Table(title=title, title_justify="left", title_style="bold")
     for i, column in enumerate(columns):
-        result.add_column(column, justify="left" if i == 0 else "right", no_wrap=i > 0)
+        result.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
     for row in rows:
         result.add_row(*("" if cell is None else str(cell) for cell in row))
     return result

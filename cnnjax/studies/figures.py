@@ -1,8 +1,8 @@
 """One house style for the figures of all studies: readable in print, in grey and from afar."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cnnjax.studies.folders import write_whole
 from cnnjax.studies.statistics import t_interval
 
 _STYLE = {
@@ -110,12 +111,14 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
 
     Returns:
       The two paths.
+
+    Raises:
+      CnnjaxError: they cannot be written.
     """
     paths = []
     for suffix, metadata in ((".svg", {"Date": None}), (".png", {})):
         final = path.with_suffix(suffix)
-        temporary = final.with_name(f".{final.stem}.{os.getpid()}{suffix}")
-        figure.savefig(temporary, metadata=metadata)
-        os.replace(temporary, final)
+        with house_style():  # part of it speaks of how to save, not of how to draw
+            write_whole(final, partial(figure.savefig, metadata=metadata))
         paths.append(final)
     return paths

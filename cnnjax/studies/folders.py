@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from cnnjax.errors import CnnjaxError
@@ -17,13 +19,16 @@ def claim_folder(root: Path, study: str, config: Mapping[str, object]) -> None:
     mark = root / "study.json"
     mine = {"study": study, "config": json.loads(json.dumps(config, default=str))}
     try:
+        # Listed before the mark is looked for: another process may be making the folder now, and
+        # its mark is there before anything else.
+        foreign = root.exists() and any(not entry.name.startswith(".") for entry in root.iterdir())
         if mark.exists():
             try:
                 theirs = json.loads(mark.read_text())
                 differing = _differing(theirs, mine)
-            except (ValueError, KeyError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError):
                 raise CnnjaxError(
-                    f"{mark} is damaged; delete it, or choose another --out"
+                    f"{mark} is damaged; delete that folder, or choose another --out"
                 ) from None
             if differing:
                 raise CnnjaxError(
@@ -31,7 +36,7 @@ def claim_folder(root: Path, study: str, config: Mapping[str, object]) -> None:
                     "delete that folder"
                 )
             return
-        if root.exists() and any(not entry.name.startswith(".") for entry in root.iterdir()):
+        if foreign:
             raise CnnjaxError(f"{root} is not empty and holds no study; choose another --out")
         root.mkdir(parents=True, exist_ok=True)
         write_text(mark, json.dumps(mine, indent=1) + "\n")
@@ -42,16 +47,38 @@ def claim_folder(root: Path, study: str, config: Mapping[str, object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all: under another name first, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w") as file:
+    """Writes a file whole or not at all.
+
+    Raises:
+      CnnjaxError: it cannot be written.
+    """
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+
+    write_whole(path, write)
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Has `write` make the file under another name in the same folder, then renames it.
+
+    Raises:
+      CnnjaxError: it cannot be written; what was at `path` is still there.
+    """
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
+    try:
+        write(temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        raise CnnjaxError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another --out"
+        ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _differing(theirs: Mapping, mine: Mapping) -> str:

@@ -1,16 +1,14 @@
-"""Runs: declared, executed one by one, never twice, and resumed where they were interrupted.
+"""Runs: executed one by one, never twice, and resumed where they were interrupted.
 
-A run is a configuration in and one row of results out. Its identity is the hash of what determines
-its numbers, those of the runs it needs included. On disk it is a directory with `result.json`,
-written whole or not at all, its `weights` where other runs need them, and, while it is at work, the
-metrics and checkpoints of its training.
+A run is a configuration in and one row of results out. On disk it is a directory with
+`result.json`, written whole or not at all, its `weights` where other runs need them, and, while it
+is at work, the metrics and checkpoints of its training.
 """
 
-import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,74 +17,13 @@ from filelock import FileLock, Timeout
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.folders import write_text
+from cnnjax.studies.plans import Plan, Run, digest
 from cnnjax.training import checkpoints
 from cnnjax.training.fit import CHECKPOINT
 
 Row = dict[str, str | int | float | None]
 
 _RESULT, _WEIGHTS, _LOCK = "result.json", "weights", ".lock"
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training and its measurement.
-
-    Attributes:
-      name: unique in its study, and a file name.
-      config: all that determines the numbers, as JSON values.
-      needs: names of the runs whose weights it starts from.
-      cost: multiply-adds, for the plan and the time that remains.
-    """
-
-    name: str
-    config: Mapping[str, object]
-    needs: tuple[str, ...] = ()
-    cost: float = 0.0
-
-
-class Plan:
-    """The runs of a study in an order in which each comes after those it needs.
-
-    Raises:
-      CnnjaxError: two runs have the same name, or one needs a run that does not come before it.
-    """
-
-    def __init__(self, runs: Iterable[Run]) -> None:
-        self.runs: dict[str, Run] = {}
-        self.identities: dict[str, str] = {}
-        for run in runs:
-            if run.name in self.runs:
-                raise CnnjaxError(f"two runs are named {run.name}; names must be unique")
-            if missing := [need for need in run.needs if need not in self.runs]:
-                raise CnnjaxError(
-                    f"run {run.name} needs {', '.join(missing)}, which must come before it"
-                )
-            self.runs[run.name] = run
-            self.identities[run.name] = _digest(
-                {"config": run.config, "needs": [self.identities[need] for need in run.needs]}
-            )
-
-    def __len__(self) -> int:
-        return len(self.runs)
-
-    @property
-    def needed(self) -> set[str]:
-        """The runs whose weights other runs start from."""
-        return {need for run in self.runs.values() for need in run.needs}
-
-    def find(self, name: str) -> Run:
-        """The run of that name.
-
-        Raises:
-          CnnjaxError: there is none.
-        """
-        if name not in self.runs:
-            names = list(self.runs)
-            raise CnnjaxError(
-                f"the plan has no run {name!r}; it has {', '.join(names[:6])}"
-                f"{', ...' if len(names) > 6 else ''}; --list shows all {len(names)}"
-            )
-        return self.runs[name]
 
 
 class Outcome(NamedTuple):
@@ -136,20 +73,9 @@ class Folder:
 
     def finished(self, name: str) -> Row | None:
         """The row of that run if it is finished, whole and of this configuration."""
-        try:
-            stored = json.loads((self._directory(name) / _RESULT).read_text())
-            row = stored["row"]
-            whole = stored["digest"] == _digest({"row": row, "identity": stored["identity"]})
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:
-            self.watcher.report(
-                f"{self._directory(name) / _RESULT} is damaged; run {name} is done again"
-            )
-            return None
-        return row if stored["identity"] == self.plan.identities[name] else None
+        stored = self._stored(name)
+        mine = stored and stored["identity"] == self.plan.identities[name]
+        return stored["row"] if mine else None
 
     def rows(self) -> list[Row]:
         """The rows of all finished runs, in the order of the plan."""
@@ -190,6 +116,7 @@ class Folder:
         return row
 
     def _perform(self, run: Run, position: int) -> Row:
+        """Performs a run that was not finished a moment ago."""
         directory = self._directory(run.name)
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -212,9 +139,18 @@ class Folder:
         self.watcher.begin(run, position)
         self._clear(run.name, directory)
         began = time.monotonic()
+
+        def weights(name: str, like: object) -> object:
+            try:
+                return checkpoints.restore(self._directory(name) / _WEIGHTS, like)
+            except CnnjaxError as error:
+                self._redo(name, error)
+                self.watcher.begin(run, position)
+            return checkpoints.restore(self._directory(name) / _WEIGHTS, like)
+
         try:
             outcome = self.perform(
-                run, Tools(directory, self._weights, self.watcher.steps, self.watcher.report)
+                run, Tools(directory, weights, self.watcher.steps, self.watcher.report)
             )
         except CnnjaxError as error:
             raise CnnjaxError(f"run {run.name}: {error}") from None
@@ -228,28 +164,36 @@ class Folder:
         if run.name in self.plan.needed:
             checkpoints.save(directory / _WEIGHTS, outcome.weights)
         result = {"row": row, "identity": identity, "config": run.config}
-        result["digest"] = _digest({"row": row, "identity": identity})
+        result["digest"] = digest({"row": row, "identity": identity})
         write_text(directory / _RESULT, json.dumps(result, indent=1, default=str))
         shutil.rmtree(directory / CHECKPOINT, ignore_errors=True)  # the result stands for it
         return row
 
-    def _weights(self, name: str, like: object) -> object:
-        """The weights of a finished run; where they are damaged it is done again."""
-        path = self._directory(name) / _WEIGHTS
+    def _stored(self, name: str) -> dict | None:
+        """What that run has left as its result: None if nothing, {} if it is damaged."""
         try:
-            return checkpoints.restore(path, like)
-        except CnnjaxError as error:
-            self.watcher.report(f"{error} (run {name} is done again)")
+            stored = json.loads((self._directory(name) / _RESULT).read_text())
+            mine = digest({"row": stored["row"], "identity": stored["identity"]})
+            return stored if stored["digest"] == mine else {}
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def _redo(self, name: str, error: CnnjaxError) -> None:
+        """Does a finished run again because its weights cannot be read."""
+        self.watcher.report(f"{error} (run {name} is done again)")
         (self._directory(name) / _RESULT).unlink(missing_ok=True)
         self._perform(self.plan.runs[name], list(self.plan.runs).index(name))
-        return checkpoints.restore(path, like)
 
     def _clear(self, name: str, directory: Path) -> None:
         """Removes what a killed process has left half-written, and everything if it belongs to a
         run of the same name but another configuration."""
+        if self._stored(name) == {}:
+            self.watcher.report(f"{directory / _RESULT} is damaged; run {name} is done again")
         mark = directory / "identity"
         identity = self.plan.identities[name]
-        same = mark.exists() and mark.read_text() == identity
+        same = mark.exists() and mark.read_bytes() == identity.encode()
         for entry in directory.iterdir():
             if entry.name != _LOCK and (not same or entry.name.startswith(".")):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -258,8 +202,3 @@ class Folder:
 
     def _directory(self, name: str) -> Path:
         return self.root / "runs" / name
-
-
-def _digest(value: object) -> str:
-    canonical = json.dumps(value, sort_keys=True, default=str, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()

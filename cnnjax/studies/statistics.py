@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit  # scipy.stats has it too, and takes a second to import
 
 from cnnjax.errors import CnnjaxError
 
@@ -49,7 +49,8 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     mean, count = float(array.mean()), len(array)
     if count == 1:
         return Interval(mean, float("nan"), float("nan"), 1)
-    half = stats.t.ppf((1 + confidence) / 2, count - 1) * array.std(ddof=1) / np.sqrt(count)
+    quantile = stdtrit(count - 1, (1 + confidence) / 2)
+    half = quantile * array.std(ddof=1) / np.sqrt(count)
     return Interval(mean, float(mean - half), float(mean + half), count)
 
 
