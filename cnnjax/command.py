@@ -1,6 +1,9 @@
 """What every command line of the project does alike."""
 
+import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -20,14 +23,56 @@ def main(config: type[Config], run: Callable[[Config], None], description: str) 
     Args:
       config: its fields are the flags, its field docstrings their help.
       run: the command.
-      description: the head of --help.
+      description: the head of --help; see `page`.
     """
-    options = tyro.cli(config, description=description)
     try:
-        run(options)
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            # tyro would print every paragraph as one endless line.
+            print(page(description, min(shutil.get_terminal_size().columns, 100)), end="\n\n")
+        # A switch is one flag: --list, without --no-list beside it.
+        run(tyro.cli(config, description="", config=(tyro.conf.FlagCreatePairsOff,)))
     except CnnjaxError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
+    except MemoryError as error:
+        reason = f" ({error})" if str(error) else ""
+        _fail(f"there is not enough memory for this{reason}; choose less, or a larger machine")
+    except BrokenPipeError:  # whoever read the output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on where it was", file=sys.stderr)
         sys.exit(130)
+
+
+def page(text: str, width: int) -> str:
+    """Fills the lines of `text` up to `width`; a line that is indented begins a new one.
+
+    >>> print(page("The arms are\\nthese:\\n  one  the first of them", 20))
+    The arms are these:
+      one  the first of
+           them
+    """
+    blocks: list[str] = []
+    for line in text.strip().splitlines():
+        if line[:1].strip() and blocks and blocks[-1][:1].strip():
+            blocks[-1] += f" {line}"
+        else:
+            blocks.append(line)
+    return "\n".join(
+        textwrap.fill(block, width, subsequent_indent=_hanging(block), break_on_hyphens=False)
+        for block in blocks
+    )
+
+
+def _hanging(block: str) -> str:
+    """Of "  name  text", the spaces down to where the text begins."""
+    if not block.startswith(" "):
+        return ""
+    indent = len(block) - len(block.lstrip())
+    name, gap, text = block.lstrip().partition("  ")
+    return " " * (indent + len(name + gap + text) - len(text.lstrip()))
+
+
+def _fail(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)

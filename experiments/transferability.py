@@ -3,18 +3,12 @@
 Yosinski, Clune, Bengio, Lipson 2014 (arXiv 1411.1792). Deal the classes of a data set into halves
 A and B. Train a network on each (baseA, baseB). Copy the first n layers into a new network, put
 fresh layers on top, train on B, and compare with baseB:
-
-  BnB     copied from baseB and frozen: does the cut break layers that are co-adapted?
-
-  AnB     copied from baseA and frozen: how specific to A are the first n layers?
-
+  BnB     copied from baseB, frozen: does the cut break co-adapted layers?
+  AnB     copied from baseA, frozen: how specific to A are the first n layers?
   BnB+    as BnB, but the copied layers learn too
-
   AnB+    as AnB, but the copied layers learn too: is the transfer still felt?
-
   random  the first n layers fresh and frozen: the floor
-
-  base2x  baseB trained for the doubled budget, which is what AnB+ and BnB+ have had in all
+  base2x  baseB trained for the doubled budget, as AnB+ and BnB+ have had in all
 
 Every arm has the same target classes, the same fresh layers and the same order of examples, so
 that differences are paired. Accuracy is the one after the last step, on the target's test images;
@@ -26,14 +20,16 @@ By default: 3 random splits of the embedded glyphs, a few minutes on two CPU cor
 frozen transfer falls with n, random layers collapse, fine-tuning heals.
 """
 
+import re
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 from rich.console import Console
 from transferability_protocol import Protocol, Recipe
 from transferability_report import COLUMNS, draw, judge, summarise, with_changes
+from tyro.conf import arg
 
 from cnnjax import command
 from cnnjax.errors import CnnjaxError
@@ -42,19 +38,25 @@ from cnnjax.studies.figures import save_figure
 from cnnjax.studies.folders import claim_folder
 from cnnjax.studies.results import write_results
 from cnnjax.studies.runs import Folder, Row
-from cnnjax.transfer.treatments import TREATMENTS, Treatment
+from cnnjax.transfer.treatments import TREATMENTS
 
 STUDY = "transferability"
+STEPS = 450
+
+
+def _unset(metavar: str, meaning: str) -> object:
+    """How --help shows a flag that may be left out: what it takes, and what holds without it."""
+    return arg(metavar=metavar, help_behavior_hint=f"(default: {meaning})")
 
 
 @dataclass(frozen=True)
 class Config:
     dataset: str = "glyphs"
     """glyphs, glyphs/latin, digits, npz:PATH, folder:PATH, mnist, cifar10, tfds:NAME ..."""
-    image_size: int | None = None
-    """Bring the images to this side in pixels; by default they stay as they are."""
+    image_size: Annotated[int | None, _unset("PIXELS", "as they are")] = None
+    """Bring the images to this side."""
     network: str = "alexnet_small"
-    """A registered network; n counts its stages."""
+    """A registered network: alexnet_small, lenet5, mlp, alexnet; n counts its stages."""
     split: str = "random"
     """How the classes are halved: random, GROUP-vs-others (latin-vs-others: A is that alphabet),
     or file:PATH, a JSON file {"A": [names], "B": [names]}."""
@@ -62,22 +64,22 @@ class Config:
     """Repetitions: each with a random split, fresh layers and an order of examples of its own."""
     both_directions: bool = False
     """Transfer from B to A as well."""
-    layers: str | None = None
-    """The values of n, e.g. 1-7 or 1,4,7; by default every possible one."""
-    treatments: tuple[Treatment, ...] = TREATMENTS
+    layers: Annotated[str | None, _unset("N,N-N", "every possible one")] = None
+    """The values of n, e.g. 1-7 or 1,4,7."""
+    treatments: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = TREATMENTS
     """The arms to run; the bases they need are always there."""
-    images_per_class: int | None = None
+    images_per_class: Annotated[int | None, _unset("INT", "all")] = None
     """Train on so many images of each class only, drawn at random."""
-    steps: int | None = None
-    """Length of every training in steps (base2x: twice that). 450 if neither is given."""
-    epochs: float | None = None
-    """Length of every training in epochs, instead of steps."""
+    steps: Annotated[int | None, _unset("INT", f"{STEPS}, unless --epochs is given")] = None
+    """Length of every training in steps; base2x takes twice that."""
+    epochs: Annotated[float | None, _unset("FLOAT", "--steps counts")] = None
+    """Length of every training in epochs instead."""
     batch_size: int = 32
     """Images a step."""
     learning_rate: float = 0.02
     """The highest; it rises linearly at first and falls along a cosine."""
     weight_decay: float = 5e-4
-    """On kernels, as in the paper."""
+    """Of kernels, as in the paper."""
     warmup: float = 0.1
     """The part of the training over which the learning rate rises."""
     seed: int = 0
@@ -86,9 +88,9 @@ class Config:
     """Where results.csv, the figure and the runs go; the same command goes on there."""
     list: bool = False
     """Print the plan with its cost, and run nothing."""
-    only: str | None = None
+    only: Annotated[str | None, _unset("NAME", "all runs")] = None
     """Run this one run of the plan (see --list), for a scheduler that takes them one by one."""
-    smoke: Annotated[bool, tyro.conf.arg(name="smoke")] = False
+    smoke: bool = False
     """A tiny plan that ends within seconds, to see that everything works."""
 
 
@@ -97,7 +99,8 @@ def run(config: Config) -> None:
     if config.smoke:
         config = shrink(config)
     if config.steps is None and config.epochs is None:
-        config = replace(config, steps=450)
+        config = replace(config, steps=STEPS)
+    check(config)
     console = Console()
     recipe = Recipe(**{name: getattr(config, name) for name in Recipe.__dataclass_fields__})
     protocol = Protocol(
@@ -115,7 +118,7 @@ def run(config: Config) -> None:
         protocol.plan.find(config.only)
     claim_folder(config.out, STUDY, asdict(recipe) | {"data": protocol.fingerprint})
     steps = {name: protocol.steps(one) for name, one in protocol.plan.runs.items()}
-    with StudyProgress(protocol.plan, console, config.batch_size, steps) as watcher:
+    with StudyProgress(protocol.plan, console, config.batch_size, steps, config.only) as watcher:
         folder.watcher = watcher
         if config.only is not None:
             folder.execute_one(config.only)
@@ -143,7 +146,7 @@ def report(config: Config, protocol: Protocol, rows: list[Row], console: Console
     )
     figures = save_figure(draw(rows, title), config.out / "figure")
     columns, lines = summarise(rows)
-    heading = "Change against the base of the same target, in points: mean [95 % interval]"
+    heading = "Change against the base of the same target, in points: mean ± 95 % interval"
     console.print(table(heading, columns, lines))
     stages = len(protocol.halves[0, "B"].network.stages)
     console.print(claims_table(judge(rows, stages)))
@@ -159,13 +162,26 @@ def plan_table(protocol: Protocol, folder: Folder) -> object:
             one.name,
             " ".join(one.needs),
             protocol.steps(one),
-            f"{one.cost / 1e9:,.0f}",
+            _billions(one.cost),
             "finished" if folder.finished(one.name) else "",
         )
         for one in protocol.plan.runs.values()
     ]
-    title = f"{len(protocol.plan)} runs, {total / 1e9:,.0f} billion multiply-adds in all"
+    title = f"{len(protocol.plan)} runs, {_billions(total)} billion multiply-adds in all"
     return table(title, ("run", "needs", "steps", "billion multiply-adds", "state"), rows)
+
+
+def check(config: Config) -> None:
+    """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
+    for flag, value, possible, allowed in (
+        ("batch-size", config.batch_size, config.batch_size >= 1, "at least 1"),
+        ("learning-rate", config.learning_rate, 0 < config.learning_rate < inf, "more than 0"),
+        ("weight-decay", config.weight_decay, 0 <= config.weight_decay < inf, "at least 0"),
+        ("warmup", config.warmup, 0 <= config.warmup < 1, "a part, from 0 to less than 1"),
+        ("seed", config.seed, 0 <= config.seed < 2**31, "a whole number from 0 to 2^31 - 1"),
+    ):
+        if not possible:
+            raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {allowed}")
 
 
 def parse_layers(text: str | None) -> tuple[int, ...] | None:
@@ -178,10 +194,11 @@ def parse_layers(text: str | None) -> tuple[int, ...] | None:
         return None
     layers: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
+        match = re.fullmatch(r"([0-9]{1,3})(?:-([0-9]{1,3}))?", part)
+        numbers = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
+        if not numbers:
             raise CnnjaxError(f"--layers {text!r} is no list of layers; give e.g. 1-7 or 1,4,7")
-        layers |= set(range(int(first), int(last or first) + 1))
+        layers |= set(numbers)
     return tuple(sorted(layers))
 
 
@@ -191,6 +208,11 @@ def shrink(config: Config) -> Config:
     small = {"splits": 2, "steps": 4, "epochs": None, "batch_size": 16, "images_per_class": 4}
     layers = config.layers or "1"
     return replace(config, out=out, layers=layers, **small)
+
+
+def _billions(count: float) -> str:
+    count /= 1e9
+    return f"{count:,.0f}" if count >= 100 else f"{count:.2g}"
 
 
 if __name__ == "__main__":

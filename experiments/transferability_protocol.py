@@ -10,10 +10,11 @@ from cnnjax.data.halves import group_halves, halves_from_file, random_halves
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network, check_takes
 from cnnjax.models.ledger import multiply_adds
-from cnnjax.studies.runs import Outcome, Plan, Run, Tools
+from cnnjax.studies.plans import Plan, Run
+from cnnjax.studies.runs import Outcome, Tools
 from cnnjax.training import classification, duration, momentum_sgd
 from cnnjax.transfer import PrefixCache, initialise, train_behind_prefix, variable_shapes
-from cnnjax.transfer.treatments import Treatment, copies_from, start_treatment
+from cnnjax.transfer.treatments import TREATMENTS, Treatment, copies_from, start_treatment
 
 MOMENTUM = 0.9
 
@@ -53,7 +54,7 @@ class Protocol:
         splits: int,
         both_directions: bool,
         layers: tuple[int, ...] | None,
-        treatments: tuple[Treatment, ...],
+        treatments: tuple[str, ...],
     ) -> None:
         """
         Args:
@@ -80,7 +81,11 @@ class Protocol:
                 f"--layers asks for n = {outside[0]}, but {recipe.network} has {len(stages)} "
                 f"stages; n is between 1 and {len(stages) - 1}, so that at least the last is new"
             )
-        self.treatments = treatments
+        if unknown := [t for t in treatments if t not in TREATMENTS]:
+            raise CnnjaxError(
+                f"there is no treatment {unknown[0]!r}; the treatments are {', '.join(TREATMENTS)}"
+            )
+        self.treatments = tuple(t for t in TREATMENTS if t in treatments)
         self.directions = (("A", "B"), ("B", "A")) if both_directions else (("A", "B"),)
         self.halves = {
             (split, name): self._half(split, ids)
@@ -122,7 +127,7 @@ class Protocol:
                 steps,
                 momentum=MOMENTUM,
                 weight_decay=recipe.weight_decay,
-                warmup=round(recipe.warmup * steps),
+                warmup=min(round(recipe.warmup * steps), steps - 1),
             ),
             steps=steps,
             batch_size=recipe.batch_size,
@@ -166,7 +171,7 @@ class Protocol:
         if train.num_classes < 2:
             raise CnnjaxError(
                 f"a half of {self.recipe.dataset} has {train.num_classes} class; each needs at "
-                "least 2; choose a data set with at least 4 classes"
+                "least 2; choose other halves, or a data set with at least 4 classes"
             )
         network = cnnjax.create(self.recipe.network, num_classes=train.num_classes)
         return Half(train, data.test, network)

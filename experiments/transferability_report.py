@@ -93,7 +93,8 @@ def with_changes(rows: Iterable[Row]) -> list[Row]:
 
 
 def summarise(rows: Iterable[Row]) -> tuple[list[str], list[list[str]]]:
-    """The table: a line for each n, a column for each arm with its mean change and interval."""
+    """The table: a line for each n, a column for each arm with its mean change and half the length
+    of its 95 % interval."""
     results = Results(rows)
     arms = [arm for arm in results.arms() if arm not in ("base", "base2x")]
     lines = []
@@ -101,7 +102,7 @@ def summarise(rows: Iterable[Row]) -> tuple[list[str], list[list[str]]]:
         cells = [str(n)]
         for arm in arms:
             values = list(results.change(arm, n).values())
-            cells.append(str(t_interval(values)) if values else "")
+            cells.append(_short(t_interval(values)) if values else "")
         lines.append(cells)
     return ["n", *arms], lines
 
@@ -251,6 +252,11 @@ def _draw_published(axes: Axes) -> None:
     axes.set_ylabel("change against the own target's base (points)")
     axes.set_title("(3) Yosinski et al. 2014, ImageNet: mean ± sd of runs")
     axes.legend(loc="lower left")
+
+
+def _short(interval: Interval) -> str:
+    half = f" ± {interval.half_width:.1f}" if interval.count > 1 else ""
+    return f"{interval.mean:+.1f}{half}"
 
 
 def _numbers(layers: Sequence[int]) -> str:

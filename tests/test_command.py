@@ -1,0 +1,117 @@
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from cnnjax import command
+from cnnjax.errors import CnnjaxError
+
+
+@dataclass(frozen=True)
+class Config:
+    size: int = 3
+    """How large."""
+    list: bool = False
+    """Print the plan."""
+
+
+def call(monkeypatch, run, *arguments: str) -> int:
+    """The exit status of a command line that does `run`."""
+    monkeypatch.setattr(sys, "argv", ["study.py", *arguments])
+    try:
+        command.main(Config, run, "What it is.\n\nIts arms:\n  one  the first")
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def failing(error: BaseException):
+    def run(config: Config) -> None:
+        raise error
+
+    return run
+
+
+def test_flags_become_the_configuration(monkeypatch):
+    seen = []
+    assert call(monkeypatch, seen.append, "--size", "7", "--list") == 0
+    assert seen == [Config(size=7, list=True)]
+
+
+def test_a_switch_is_a_plain_flag(monkeypatch, capsys):
+    assert call(monkeypatch, lambda config: None, "--help") == 0
+    shown = capsys.readouterr().out
+    assert "--list " in shown
+    assert "--no-list" not in shown
+
+
+def test_help_is_a_page_that_begins_with_what_it_is(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call(monkeypatch, lambda config: None, "--help") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("What it is.\n\nIts arms:\n  one  the first\n\nusage: study.py")
+    assert "How large. (default: 3)" in shown
+
+
+def test_a_users_mistake_is_one_line_and_status_2(monkeypatch, capsys):
+    error = CnnjaxError("there is no network 'x'; there are a, b; choose one")
+    assert call(monkeypatch, failing(error)) == 2
+    out, err = capsys.readouterr()
+    assert err == "error: there is no network 'x'; there are a, b; choose one\n"
+    assert out == ""
+
+
+@pytest.mark.parametrize("reason", ["", "Unable to allocate 109. TiB"])
+def test_too_little_memory_is_one_line_and_status_2(monkeypatch, capsys, reason):
+    assert call(monkeypatch, failing(MemoryError(reason))) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: there is not enough memory for this")
+    assert reason in err
+    assert err.count("\n") == 1
+
+
+def test_an_interruption_says_how_to_go_on_and_is_status_130(monkeypatch, capsys):
+    assert call(monkeypatch, failing(KeyboardInterrupt())) == 130
+    assert "the same command goes on where it was" in capsys.readouterr().err
+
+
+def test_our_own_mistakes_keep_their_traceback(monkeypatch):
+    with pytest.raises(ZeroDivisionError):
+        call(monkeypatch, failing(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize("arguments", [["--sise", "7"], ["--size", "big"], ["--size"], ["x"]])
+def test_a_flag_that_cannot_be_is_status_2(monkeypatch, capsys, arguments):
+    assert call(monkeypatch, lambda config: None, *arguments) == 2
+    assert "size" in capsys.readouterr().err or arguments == ["x"]
+
+
+def test_a_reader_that_has_had_enough_gets_no_traceback():
+    code = (
+        "import sys; sys.argv = ['study.py', '--help']\n"
+        "from dataclasses import make_dataclass\n"
+        "from cnnjax.command import main\n"
+        "main(make_dataclass('Config', [('n', int, 1)]), print, 'word ' * 50_000)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(timeout=60) == 1
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_page_fills_its_lines_and_keeps_its_paragraphs_and_lists(width):
+    text = "Title\n\nA long " + "sentence " * 30 + "\nthat goes on:\n  one    " + "words " * 20
+    page = command.page(text + "\n  longer the last\n\nThe end.", width)
+    lines = page.splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[:2] == ["Title", ""]
+    assert lines[-3:] == ["  longer the last", "", "The end."]
+    (first,) = [i for i, line in enumerate(lines) if line.startswith("  one ")]
+    assert lines[first + 1].startswith("         words")  # hangs below its own text
+    assert lines[first - 1].endswith("on:")
