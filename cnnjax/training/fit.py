@@ -49,10 +49,10 @@ def duration(
         raise CnnjaxError(
             f"the length of training is given as steps={steps} and epochs={epochs}; give one"
         )
-    length = steps if steps is not None else math.ceil(epochs * size / batch_size)
-    if length < 1:
-        raise CnnjaxError(f"a training of {length} steps is none; give at least 1 step")
-    return length
+    length = steps if steps is not None else epochs * size / batch_size
+    if not 0 < length < math.inf:
+        raise CnnjaxError(f"a training of {length} steps cannot be; give at least 1 step")
+    return math.ceil(length)
 
 
 def fit(
@@ -231,11 +231,21 @@ def _resume(path: Path, state: TrainState, report: Callable[[str], None]) -> tup
 
 def _read_lines(directory: Path) -> list[Line]:
     try:
-        text = (directory / METRICS_FILE).read_text()
+        text = (directory / METRICS_FILE).read_text(errors="replace")
     except FileNotFoundError:
         return []
     # A killed process may leave half a line at the end; what counts ends with a line feed.
-    return [json.loads(line) for line in text.split("\n")[:-1]]
+    return [line for text in text.split("\n")[:-1] if (line := _read_line(text)) is not None]
+
+
+def _read_line(text: str) -> Line | None:
+    """The line of metrics, or None if it is damaged: they tell of a training, they do not steer
+    it."""
+    try:
+        line = json.loads(text)
+        return line if math.isfinite(line["step"]) else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _append_line(directory: Path, line: Line) -> None:
