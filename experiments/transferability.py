@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Annotated
 
 from rich.console import Console
+from transferability_figure import draw
 from transferability_protocol import Protocol, Recipe
-from transferability_report import COLUMNS, draw, judge, summarise, with_changes
+from transferability_report import COLUMNS, judge, summarise, with_changes
 from tyro.conf import arg
 
 from cnnjax import command
