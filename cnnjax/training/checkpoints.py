@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -110,7 +111,11 @@ def _storable(tree: object) -> object:
 
 
 def _usable(tree: object, like: object) -> object:
-    def wrap(leaf: object, model: object) -> object:
+    def wrap(leaf: jax.Array, model: object) -> jax.Array:
+        if not getattr(model, "committed", False):
+            # Orbax ties what it restores to its devices; left so, every function that has been
+            # compiled for untied arrays would be compiled again.
+            leaf = jnp.asarray(np.asarray(leaf))
         return jax.random.wrap_key_data(leaf) if _is_key(model) else leaf
 
     return jax.tree.map(wrap, tree, like)
