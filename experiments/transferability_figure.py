@@ -51,7 +51,8 @@ def draw(rows: Iterable[Row], title: str) -> Figure:
 
 
 def _draw_runs(axes: Axes, results: Results) -> None:
-    for arm in results.arms():
+    arms = [arm for arm in results.arms() if arm != "random"]
+    for arm in arms:
         look = LOOKS[arm]
         if arm in ("base", "base2x"):
             values = results.accuracies(arm, 0)
@@ -64,9 +65,30 @@ def _draw_runs(axes: Axes, results: Results) -> None:
         layers = [n for n in results.layers if results.accuracies(arm, n)]
         values = [results.accuracies(arm, n) for n in layers]
         draw_points_and_means(axes, layers, values, look, arm, _OFFSETS.get(arm, 0.0))
+    _draw_random(axes, results)
     axes.set_ylabel("test accuracy on the target half (%)")
     axes.set_title("(1) These runs: points are runs, lines means")
-    axes.legend(loc="lower left")
+    axes.legend(loc="lower left", ncols=2)
+
+
+def _draw_random(axes: Axes, results: Results) -> None:
+    """Random layers fall far below all others: what leaves the panel is written at its edge."""
+    layers = [n for n in results.layers if results.accuracies("random", n)]
+    if not layers:
+        return
+    low, high = axes.get_ylim()
+    low -= 0.55 * (high - low)  # room for the legend and for where the random layers go
+    means = {}
+    for n in layers:
+        values = results.accuracies("random", n)
+        means[n] = sum(values) / len(values)
+    axes.set_ylim(low, high)
+    values = [results.accuracies("random", n) for n in layers]
+    draw_points_and_means(axes, layers, values, LOOKS["random"], "random (its mean where below)")
+    for n, mean in means.items():
+        if mean < low:
+            style = {"ha": "center", "va": "bottom", "fontsize": 8, "color": "#555555"}
+            axes.annotate(f"{mean:.0f} %\n↓", (n, low), **style)
 
 
 def _draw_decomposition(axes: Axes, results: Results) -> None:
@@ -106,6 +128,6 @@ def _draw_published(axes: Axes) -> None:
             capsize=3,
         )
     axes.set_xticks(range(1, 8))
-    axes.set_ylabel("change against the own target's base (points)")
-    axes.set_title("(3) Yosinski et al. 2014, ImageNet: mean ± sd of runs")
+    axes.set_ylabel("change against the base (points)")
+    axes.set_title("(3) The original (ImageNet), mean ± sd of runs")
     axes.legend(loc="lower left")

@@ -22,7 +22,10 @@ class Results:
     """The rows by arm, paired: a value is a mean over the directions within one split."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
-        self.rows = list(rows)
+        rows = list(rows)
+        # The base of a half that is a source only is nobody's measure.
+        targets = {row["target"] for row in rows if row["treatment"] != "base"}
+        self.rows = [row for row in rows if not targets or row["target"] in targets]
         self.layers = sorted({row["n"] for row in self.rows} - {0})
 
     def arms(self) -> list[str]:

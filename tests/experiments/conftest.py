@@ -70,6 +70,12 @@ class Study:
         ]
 
 
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path) -> None:
+    """No test reads or writes the cache of whoever runs it."""
+    monkeypatch.setenv("CNNJAX_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("data") / "tiny.npz"
