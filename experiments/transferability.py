@@ -148,7 +148,7 @@ def report(config: Config, protocol: Protocol, rows: list[Row], console: Console
     data = protocol.data.train
     classes = protocol.halves[0, "B"].train.num_classes
     title = (
-        f"{config.network} on {config.dataset}, {config.split} halves of "
+        f"{config.network} on {_brief(config.dataset)}, {_brief(config.split)} halves of "
         f"{data.num_classes} classes ({classes} in B), {config.splits} splits, "
         f"{'both directions' if config.both_directions else 'A to B'}"
     )
@@ -216,6 +216,12 @@ def shrink(config: Config) -> Config:
     small = {"splits": 2, "steps": 4, "epochs": None, "batch_size": 16, "images_per_class": 4}
     layers = config.layers or "1"
     return replace(config, out=out, layers=layers, **small)
+
+
+def _brief(name: str) -> str:
+    """Without the folders of a path, which say nothing to a reader of the figure."""
+    kind, colon, path = name.partition(":")
+    return Path(path).name if colon else kind
 
 
 def _billions(count: float) -> str:

@@ -21,7 +21,7 @@ def blobs(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Noisy pictures of 6 patterns: uint8 `[N, 16, 16]`, and int32 labels `[N]`."""
     patterns = stream(0).randint(0, 256, (CLASSES, 16, 16))
     labels = np.arange(count) % CLASSES
-    noise = stream(1, seed).normal(0, 150, (count, 16, 16))
+    noise = stream(1, seed).normal(0, 300, (count, 16, 16))
     return np.clip(patterns[labels] + noise, 0, 255).astype(np.uint8), labels.astype(np.int32)
 
 
@@ -35,8 +35,8 @@ class Study:
 
     def arguments(self, *flags: str) -> list[str]:
         return [
-            *("--dataset", f"npz:{self.data}", "--network", "lenet5", "--layers", "1"),
-            *("--learning-rate", "0.05", "--batch-size", "16", "--out", "out", *flags),
+            *("--dataset", f"npz:{self.data}", "--network", "mlp", "--layers", "1"),
+            *("--learning-rate", "0.02", "--batch-size", "16", "--out", "out", *flags),
         ]
 
     def start(self, *flags: str, program: tuple[str, ...] = (str(SCRIPT),)) -> subprocess.Popen:
@@ -89,6 +89,11 @@ def programs(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("programs")
 
 
+@pytest.fixture(scope="session")
+def study_type() -> type[Study]:
+    return Study
+
+
 @pytest.fixture
 def study(tiny, programs, tmp_path) -> Study:
     return Study(tiny, tmp_path, programs)
@@ -100,7 +105,7 @@ def config(tiny, tmp_path):
 
     def make(**changes: object) -> Config:
         small = {"dataset": f"npz:{tiny}", "network": "lenet5", "splits": 2, "layers": "1"}
-        small |= {"steps": 20, "batch_size": 16, "learning_rate": 0.05, "out": tmp_path / "out"}
+        small |= {"steps": 20, "batch_size": 16, "learning_rate": 0.02, "out": tmp_path / "out"}
         return Config(**(small | changes))
 
     return make
