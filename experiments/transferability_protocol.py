@@ -18,6 +18,9 @@ from cnnjax.transfer.treatments import TREATMENTS, Treatment, copies_from, start
 
 MOMENTUM = 0.9
 
+CACHE_LIMIT = 2 * 2**30
+"""Features of frozen layers are kept while they take at most so many bytes."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -132,6 +135,7 @@ class Protocol:
             steps=steps,
             batch_size=recipe.batch_size,
             seed=config["order_seed"],
+            cache_limit=CACHE_LIMIT,
             cache=self._cache(config["split"], target, half.network),
             cache_name=run.needs[0] if run.needs else f"fresh {config['init_seed']}",
             directory=tools.directory,

@@ -16,9 +16,6 @@ from cnnjax.training.fit import Line
 from cnnjax.training.tasks import Task
 from cnnjax.transfer.features import PrefixCache, feature_bytes
 
-CACHE_LIMIT = 2 * 2**30
-"""Features of a frozen prefix are computed beforehand while they take at most so many bytes."""
-
 
 class Trained(NamedTuple):
     """The outcome of a training: variables of all stages, metrics on the test set, lines."""
@@ -42,7 +39,7 @@ def train_behind_prefix(
     seed: int,
     cache: PrefixCache | None = None,
     cache_name: str = "",
-    cache_limit: int = CACHE_LIMIT,
+    cache_limit: int = 2 * 2**30,
     directory: Path | None = None,
     on_steps: Callable[[int], None] = lambda step: None,
     report: Callable[[str], None] = lambda message: None,
