@@ -31,7 +31,7 @@ class Study:
 
     data: Path
     folder: Path  # where the process stands
-    programs: Path  # compiled ones, kept between processes to save time
+    programs: Path | None  # where compiled ones are kept between processes, to save time
 
     def arguments(self, *flags: str) -> list[str]:
         return [
@@ -40,11 +40,10 @@ class Study:
         ]
 
     def start(self, *flags: str, program: tuple[str, ...] = (str(SCRIPT),)) -> subprocess.Popen:
-        environment = os.environ | {
-            "COLUMNS": "100",
-            "JAX_COMPILATION_CACHE_DIR": str(self.programs),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        }
+        environment = os.environ | {"COLUMNS": "100"}
+        if self.programs is not None:
+            environment["JAX_COMPILATION_CACHE_DIR"] = str(self.programs)
+            environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         return subprocess.Popen(
             [sys.executable, *program, *self.arguments(*flags)],
             cwd=self.folder,
