@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
-from cnnjax.training import Variables
+from cnnjax.training import Variables, merge
 
 
 def first_stages(network: Network, n: int) -> tuple[str, ...]:
@@ -72,23 +72,34 @@ def transplant(source: Variables, target: Variables, stages: Collection[str]) ->
 def initialise(network: Network, image_shape: tuple[int, int, int], seed: int) -> dict:
     """Fresh variables of all stages, as the network's paper initialises them.
 
+    The same as `network.init(jax.random.key(seed), images)`; the head is drawn apart, because
+    random numbers take seconds to compile and networks often differ in their head alone.
+
     Args:
       network: the composition.
       image_shape: (height, width, channels).
       seed: the same seed gives the same variables.
     """
-    return _initialise(jax.random.key(seed), network=network, image_shape=image_shape)
+    key, images = jax.random.key(seed), jnp.zeros((1, *image_shape), jnp.float32)
+    body = network.clone(num_classes=0)
+    head = [stage for stage in network.stages if stage not in body.stages]
+    if not head or not body.stages:
+        return _draw(key, images, network=network)
+    features = jax.eval_shape(body.init_with_output, key, images)[0]
+    inputs = jnp.zeros(features.shape, features.dtype)
+    parts = _draw(key, images, network=body), _draw(key, inputs, network=network, start=head[0])
+    return merge(*parts)
 
 
 def variable_shapes(network: Network, image_shape: tuple[int, int, int]) -> dict:
     """The shapes and types of all variables, without computing them."""
-    initialise_one = partial(_initialise, network=network, image_shape=image_shape)
-    return jax.eval_shape(initialise_one, jax.random.key(0))
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    return jax.eval_shape(network.init, jax.random.key(0), images)
 
 
-@partial(jax.jit, static_argnames=("network", "image_shape"))
-def _initialise(key: jax.Array, *, network: Network, image_shape: tuple[int, int, int]) -> dict:
-    return network.init(key, jnp.zeros((1, *image_shape), jnp.float32))
+@partial(jax.jit, static_argnames=("network", "start"))
+def _draw(key: jax.Array, x: jax.Array, *, network: Network, start: str | None = None) -> dict:
+    return network.init(key, x, start=start)
 
 
 def _difference(given: Mapping | None, wanted: Mapping | None) -> str:

@@ -82,9 +82,7 @@ def test_the_cache_keeps_sources_apart(variables, data):
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 30, 256])
-def test_features_are_those_of_the_composition_whatever_the_batch_size(
-    variables, data, batch_size
-):
+def test_features_are_those_of_the_composition_whatever_the_batch_size(variables, data, batch_size):
     images = jnp.asarray(data.images, jnp.float32) / 127.5 - 1
     expected = NET.apply(variables, images, stop="conv4")
     features = prefix_features(NET, variables, data.images, "conv4", batch_size=batch_size)
@@ -92,9 +90,7 @@ def test_features_are_those_of_the_composition_whatever_the_batch_size(
 
 
 def test_the_size_of_features_is_that_of_the_widest_stage(variables, data):
-    sizes = [
-        prefix_features(NET, variables, data.images, stage).nbytes for stage in NET.stages[:3]
-    ]
+    sizes = [prefix_features(NET, variables, data.images, stage).nbytes for stage in NET.stages[:3]]
     assert feature_bytes(NET, SHAPE, "conv3", len(data)) == max(sizes)
 
 

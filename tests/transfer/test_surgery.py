@@ -71,6 +71,14 @@ def test_at_least_the_last_stage_must_be_new(n):
         first_stages(NET, n)
 
 
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_fresh_variables_are_those_of_the_networks_own_init(num_classes):
+    net = cnnjax.create("alexnet_small", num_classes=num_classes, width=3, units=8)
+    own = net.init(jax.random.key(5), jnp.zeros((1, *SHAPE)))
+    chex.assert_trees_all_close(initialise(net, SHAPE, seed=5), own, rtol=1e-6)
+    assert tuple(initialise(net, SHAPE, seed=5)["params"]) == net.stages
+
+
 def test_shapes_are_those_of_the_variables_themselves(fresh):
     shapes = variable_shapes(NET, SHAPE)
     assert jax.tree.map(lambda a: (a.shape, a.dtype), fresh) == jax.tree.map(
@@ -103,5 +111,5 @@ def test_copies_come_from_the_half_that_the_name_says():
 
 
 def test_an_unknown_treatment_is_an_error(fresh):
-    with pytest.raises(CnnjaxError, match="BnC.*base, base2x, BnB"):
+    with pytest.raises(CnnjaxError, match=r"BnC.*base, base2x, BnB"):
         start_treatment(NET, "BnC", 1, fresh, None)
