@@ -78,7 +78,7 @@ def test_every_file_of_a_checkpoint_is_guarded(tmp_path):
     for file in files:
         content = file.read_bytes()
         file.write_bytes(content + b"x")
-        with pytest.raises(CnnjaxError, match="damaged|incomplete"):
+        with pytest.raises(CnnjaxError, match=r"damaged|incomplete"):
             checkpoints.restore(tmp_path / "c", TREE)
         file.write_bytes(content)
     checkpoints.restore(tmp_path / "c", TREE)

@@ -25,8 +25,14 @@ from cnnjax.transfer import initialise
 NET = cnnjax.create("mlp", hidden=(8,), num_classes=3, dropout=0.3)
 OPTIMIZER = momentum_sgd(0.05, 40, weight_decay=1e-3, warmup=4)
 SETTINGS = {
-    **{"network": NET, "task": classification, "optimizer": OPTIMIZER},
-    **{"steps": 40, "batch_size": 8, "seed": 3, "log_every": 5, "evaluate_every": 10},
+    "network": NET,
+    "task": classification,
+    "optimizer": OPTIMIZER,
+    "steps": 40,
+    "batch_size": 8,
+    "seed": 3,
+    "log_every": 5,
+    "evaluate_every": 10,
 }
 
 
@@ -42,14 +48,14 @@ def start():
     return create_state(initialise(NET, (4, 4, 1), 0), OPTIMIZER, jax.random.key(5))
 
 
-class Interruption(Exception):
+class InterruptionError(Exception):
     pass
 
 
 def interrupt_at(step):
     def watch(taken):
         if taken >= step:
-            raise Interruption
+            raise InterruptionError
 
     return watch
 
@@ -90,7 +96,7 @@ def test_another_seed_gives_another_order(data):
 def test_a_resumed_training_ends_with_the_same_bits_and_the_same_lines(data, tmp_path, step):
     whole, lines = fit(start(), data, validation=data, directory=tmp_path / "a", **SETTINGS)
     again = {"validation": data, "directory": tmp_path / "b", "checkpoint_seconds": 0} | SETTINGS
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         fit(start(), data, on_steps=interrupt_at(step), **again)
     resumed, resumed_lines = fit(start(), data, **again)
     chex.assert_trees_all_equal(resumed.params, whole.params)
@@ -103,7 +109,7 @@ def test_a_resumed_training_ends_with_the_same_bits_and_the_same_lines(data, tmp
 
 def test_a_resumed_training_does_not_begin_again(data, tmp_path):
     again = {"directory": tmp_path, "checkpoint_seconds": 0} | SETTINGS
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         fit(start(), data, on_steps=interrupt_at(30), **again)
     taken = []
     fit(start(), data, on_steps=taken.append, **again)
@@ -113,7 +119,7 @@ def test_a_resumed_training_does_not_begin_again(data, tmp_path):
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "manifest"])
 def test_a_damaged_checkpoint_is_named_and_the_training_done_again(data, tmp_path, damage):
     again = {"directory": tmp_path, "checkpoint_seconds": 0} | SETTINGS
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         fit(start(), data, on_steps=interrupt_at(30), **again)
     files = [p for p in (tmp_path / "checkpoint").rglob("*") if p.is_file()]
     file = max((p for p in files if p.name != "manifest.json"), key=lambda p: p.stat().st_size)
@@ -136,7 +142,7 @@ def test_a_damaged_checkpoint_is_named_and_the_training_done_again(data, tmp_pat
 
 def test_half_a_line_of_metrics_left_by_a_kill_is_dropped(data, tmp_path):
     again = {"directory": tmp_path, "checkpoint_seconds": 0} | SETTINGS
-    with pytest.raises(Interruption):
+    with pytest.raises(InterruptionError):
         fit(start(), data, on_steps=interrupt_at(30), **again)
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 35, "lo')
@@ -167,9 +173,7 @@ def test_a_length_is_given_in_steps_or_epochs():
     assert duration(1001, 100, epochs=1) == 11
 
 
-@pytest.mark.parametrize(
-    "length", [{}, {"steps": 1, "epochs": 1}, {"steps": 0}, {"epochs": -1.0}]
-)
+@pytest.mark.parametrize("length", [{}, {"steps": 1, "epochs": 1}, {"steps": 0}, {"epochs": -1.0}])
 def test_a_length_that_is_none_is_an_error(length):
     with pytest.raises(CnnjaxError):
         duration(1000, 100, **length)

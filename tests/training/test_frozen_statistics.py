@@ -51,9 +51,7 @@ def test_a_frozen_stage_has_no_statistics_in_the_state():
 
 def test_a_frozen_stage_normalises_with_its_running_statistics():
     features = NET.apply(VARIABLES, IMAGES, stop="lower")  # evaluation mode
-    logits, _ = NET.apply(
-        VARIABLES, features, start="upper", train=True, mutable=["batch_stats"]
-    )
+    logits, _ = NET.apply(VARIABLES, features, start="upper", train=True, mutable=["batch_stats"])
     expected = classification.sums(logits, LABELS)["loss"]
     _, sums = step(("lower",))
     chex.assert_trees_all_close(sums["loss"], expected, rtol=1e-6)

@@ -154,7 +154,7 @@ def test_partition_and_merge_are_inverse(variables):
 
 
 def test_freezing_an_unknown_stage_names_the_stages(variables):
-    with pytest.raises(CnnjaxError, match="conv9.*fc1, fc2, fc3"):
+    with pytest.raises(CnnjaxError, match=r"conv9.*fc1, fc2, fc3"):
         partition(variables, ("conv9",))
 
 
