@@ -1,18 +1,17 @@
 """How a convolution and its two gradients are computed on the CPU.
 
-XLA hands a convolution to its fast library only in one spelling (NHWC images, HWIO kernels, no
-dilation of the images, no more outputs than inputs, more than 16 channels on one side), and that
-library divides the work among threads only along the width of the images. Both are facts of
-jaxlib 0.10; other versions may be slower with what follows, never wrong. So here
+XLA hands a convolution to its fast library only in one spelling (NHWC images, HWIO kernels, images
+not dilated, no more outputs than inputs, more than 16 channels on one side), and that library
+divides the work among threads only along the width of the images. Both are facts of jaxlib 0.10;
+with another version what follows may be slower, but never wrong. So here
 
   * each of the three convolutions is written in that spelling, inside loops as well as outside;
   * where it pays, the images of a batch are laid side by side into one wide image, pixel by
-    pixel, and the kernel is dilated by the number of images: nothing is computed in vain.
+    pixel, and the kernel is dilated by the number of images: nothing is computed in vain;
+  * the gradients are made for a few images at a time, so that what they hold stays in the cache.
 
-docs/benchmarks.md has what it gives.
+`python scripts/benchmark.py` measures what it gives.
 """
-
-import math
 
 import jax
 import jax.numpy as jnp
@@ -23,13 +22,18 @@ from cnnjax.layers.windows import Pads
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 # A wide image costs a copy of what goes in and of what comes out. It pays where each copied number
-# takes part in at least this many multiply-adds (measured break-even: 80 to 190).
-MULTIPLY_ADDS_PER_COPY = 128
+# takes part in at least this many multiply-adds.
+MULTIPLY_ADDS_PER_COPY = 48
 
-# Up to this many channels of the images, the gradients are products with the matrix of all
-# windows, made for a few images at a time so that it stays small.
+# With fewer channels on both sides than this, XLA's library leaves a convolution to slower code.
+LIBRARY_CHANNELS = 17
+
+# Up to this many channels of the images, and wherever windows lie apart, the gradient of the images
+# is made window by window.
 FEW_CHANNELS = 8
-IMAGES_AT_A_TIME = 16
+
+# Pixels of the gradient that are taken at a time.
+PIXELS_AT_A_TIME = 8192
 
 
 def convolve(
@@ -37,13 +41,54 @@ def convolve(
 ) -> jax.Array:
     """[N, H, W, C], [kh, kw, C, O] -> [N, H', W', O]."""
     kh, kw, c, o = kernels.shape
-    if strides != (1, 1) or kh * kw * c * o < MULTIPLY_ADDS_PER_COPY * (c + o):
-        return _canonical(images, kernels, strides, pads)
-    n, height, width, _ = images.shape
-    # Column j of image i is column j n + i of the wide image.
+    if c <= 4:  # with so few, computing some channels in vain is faster than the slower code
+        kernels = jnp.pad(kernels, ((0, 0), (0, 0), (0, 0), (0, max(0, LIBRARY_CHANNELS - o))))
+    width = kernels.shape[3]
+    work = kh * kw * c * width / (c + width)
+    in_library = max(c, width) >= LIBRARY_CHANNELS
+    if strides == (1, 1) and in_library and work >= MULTIPLY_ADDS_PER_COPY:
+        return _side_by_side(images, kernels, pads)[..., :o]
+    return _canonical(images, kernels, strides, pads)[..., :o]
+
+
+def _side_by_side(images: jax.Array, kernels: jax.Array, pads: Pads) -> jax.Array:
+    """Column j of image i is column j n + i of one wide image."""
+    n, height, width, c = images.shape
     wide = images.transpose(1, 2, 0, 3).reshape(1, height, width * n, c)
     y = _canonical(wide, kernels, pads=_widened(pads, n), dilation=(1, n))
-    return y.reshape(y.shape[1], -1, n, o).transpose(2, 0, 1, 3)
+    return y.reshape(y.shape[1], -1, n, kernels.shape[3]).transpose(2, 0, 1, 3)
+
+
+def kernel_gradient(
+    images: jax.Array,
+    gradient: jax.Array,
+    window: tuple[int, int],
+    strides: tuple[int, int],
+    pads: Pads,
+) -> jax.Array:
+    """dw[u, v, c, o] = sum_{n,i,j} x[n, i s + u, j s + v, c] dy[n, i, j, o].
+
+    This is a convolution too, of one image whose channels are the batch with a kernel as large as
+    the gradient. The image's columns and channels share the axis along which threads divide the
+    work.
+    """
+    _, height, width, c = images.shape
+    kh, kw = window
+    few = _images_at_a_time(gradient)
+    dtype = _of_sums(gradient)
+
+    def add(total: jax.Array, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        x, dy = batch
+        image = x.reshape(few, -1).T.reshape(1, height, width * c, few)
+        kernel = dy.transpose(1, 2, 0, 3)
+        dilation = (strides[0], strides[1] * c)
+        y = _canonical(image, kernel, pads=_widened(pads, c), dilation=dilation, dtype=dtype)
+        # What lies beyond belongs to rows and columns of the images that no window reaches.
+        return total + y[0, :kh, : kw * c], None
+
+    batches = (_in_batches(images, few), _in_batches(gradient, few))
+    total, _ = lax.scan(add, jnp.zeros((kh, kw * c, gradient.shape[3]), dtype), batches)
+    return total.reshape(kh, kw, c, -1).astype(gradient.dtype)
 
 
 def image_gradient(
@@ -54,27 +99,17 @@ def image_gradient(
     pads: Pads,
 ) -> jax.Array:
     """dx[n, i, j, c] = sum_{u,v,o} dy[n, (i - u) / s, (j - v) / s, o] w[u, v, c, o]."""
-    by_windows = kernels.shape[2] <= FEW_CHANNELS or strides != (1, 1)
-    rule = _image_gradient_by_windows if by_windows else _image_gradient_by_convolution
-    return rule(gradient, kernels, size, strides, pads)
-
-
-def _image_gradient_by_convolution(
-    gradient: jax.Array,
-    kernels: jax.Array,
-    size: tuple[int, int],
-    strides: tuple[int, int],
-    pads: Pads,
-) -> jax.Array:
-    """The gradient's pixels, set `strides` apart, with the kernel turned by 180 degrees."""
-    spread, outside = [], []
-    lengths = zip(size, gradient.shape[1:3], kernels.shape[:2], strides, pads, strict=True)
-    for n, m, k, s, (low, _) in lengths:
-        before, after = k - 1 - low, n + low - 1 - (m - 1) * s
-        spread.append((min(before, 0), min(after, 0), s - 1))
+    if kernels.shape[2] <= FEW_CHANNELS or strides != (1, 1):
+        return _image_gradient_by_windows(gradient, kernels, size, strides, pads)
+    # The convolution of the gradient with the kernels turned by 180 degrees. It is padded until
+    # every pixel of the images has met every weight; the pixels of the padding get nothing.
+    crops, outside = [], []
+    for n, m, k, (low, _) in zip(size, gradient.shape[1:3], kernels.shape[:2], pads, strict=True):
+        before, after = k - 1 - low, n + low - m
+        crops.append((min(before, 0), min(after, 0), 0))
         outside.append((max(before, 0), max(after, 0)))
     zero = jnp.zeros((), gradient.dtype)
-    gradient = lax.pad(gradient, zero, ((0, 0, 0), *spread, (0, 0, 0)))
+    gradient = lax.pad(gradient, zero, ((0, 0, 0), *crops, (0, 0, 0)))
     turned = kernels[::-1, ::-1].transpose(0, 1, 3, 2)
     return convolve(gradient, turned, (1, 1), tuple(outside))
 
@@ -87,11 +122,11 @@ def _image_gradient_by_windows(
     pads: Pads,
 ) -> jax.Array:
     """The gradient of every window by itself, then all of them added where they lie."""
-    n, height, width, o = gradient.shape
+    _, height, width, o = gradient.shape
     kh, kw, c, _ = kernels.shape
-    few = math.gcd(n, IMAGES_AT_A_TIME)
-    weights = kernels.reshape(-1, o).T
+    few = _images_at_a_time(gradient)
     dtype = _of_sums(gradient)
+    weights = kernels.reshape(-1, o).T
 
     def fold(dy: jax.Array) -> jax.Array:
         windows = jnp.matmul(dy.reshape(-1, o), weights, preferred_element_type=dtype)
@@ -109,72 +144,21 @@ def _image_gradient_by_windows(
                 total += lax.pad(windows[:, :, :, u, v], zero, ((0, 0, 0), *places, (0, 0, 0)))
         return total.astype(gradient.dtype)
 
-    batches = gradient.reshape(n // few, few, height, width, o)
-    return lax.map(fold, batches).reshape(n, *size, c)
+    folded = lax.map(fold, _in_batches(gradient, few)).reshape(-1, *size, c)
+    # Without the barrier XLA may add the windows up again in everything that reads their sum.
+    return lax.optimization_barrier(folded)
 
 
-def kernel_gradient(
-    images: jax.Array,
-    gradient: jax.Array,
-    window: tuple[int, int],
-    strides: tuple[int, int],
-    pads: Pads,
-) -> jax.Array:
-    """dw[u, v, c, o] = sum_{n,i,j} x[n, i s + u, j s + v, c] dy[n, i, j, o]."""
-    by_windows = images.shape[3] <= FEW_CHANNELS or strides != (1, 1)
-    rule = _kernel_gradient_by_windows if by_windows else _kernel_gradient_by_convolution
-    return rule(images, gradient, window, strides, pads)
+def _images_at_a_time(gradient: jax.Array) -> int:
+    """A divisor of the number of images, 4 at least; all of them where there is none."""
+    n, height, width, _ = gradient.shape
+    wanted = min(n, max(4, PIXELS_AT_A_TIME // (height * width)))
+    best = max(d for d in range(1, wanted + 1) if n % d == 0)
+    return best if best >= 4 else n
 
 
-def _kernel_gradient_by_convolution(
-    images: jax.Array,
-    gradient: jax.Array,
-    window: tuple[int, int],
-    strides: tuple[int, int],
-    pads: Pads,
-) -> jax.Array:
-    """One image whose channels are the batch, one kernel as large as the gradient. The image's
-    columns and channels share the axis along which threads divide the work."""
-    n, height, width, c = images.shape
-    image = images.reshape(n, -1).T.reshape(1, height, width * c, n)
-    kernel = gradient.transpose(1, 2, 0, 3)
-    y = _canonical(image, kernel, pads=_widened(pads, c), dilation=(strides[0], strides[1] * c))
-    kh, kw = window
-    # What lies beyond belongs to rows and columns of the images that no window reaches.
-    return y[0, :kh, : kw * c].reshape(kh, kw, c, -1)
-
-
-def _kernel_gradient_by_windows(
-    images: jax.Array,
-    gradient: jax.Array,
-    window: tuple[int, int],
-    strides: tuple[int, int],
-    pads: Pads,
-) -> jax.Array:
-    """A row for every weight of the window, a column for every position, times the gradient."""
-    padded = jnp.pad(images, ((0, 0), *pads, (0, 0)))
-    n, _, _, c = padded.shape
-    _, height, width, o = gradient.shape
-    kh, kw = window
-    few = math.gcd(n, IMAGES_AT_A_TIME)
-    dtype = _of_sums(gradient)
-    down, right = (s * (m - 1) + 1 for s, m in zip(strides, (height, width), strict=True))
-
-    def add(total: jax.Array, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        x, dy = batch
-        rows = [
-            x[:, :, u : u + down : strides[0], v : v + right : strides[1]]
-            for u in range(kh)
-            for v in range(kw)
-        ]
-        windows = jnp.stack(rows).reshape(kh * kw * c, -1)
-        return total + jnp.matmul(windows, dy.reshape(-1, o), preferred_element_type=dtype), None
-
-    planes = padded.transpose(0, 3, 1, 2).reshape(n // few, few, c, *padded.shape[1:3])
-    planes = planes.swapaxes(1, 2)
-    batches = (planes, gradient.reshape(n // few, few, height, width, o))
-    total, _ = lax.scan(add, jnp.zeros((kh * kw * c, o), dtype), batches)
-    return total.reshape(kh, kw, c, o).astype(gradient.dtype)
+def _in_batches(x: jax.Array, few: int) -> jax.Array:
+    return x.reshape(-1, few, *x.shape[1:])
 
 
 def _of_sums(x: jax.Array) -> jnp.dtype:
@@ -192,19 +176,23 @@ def _canonical(
     strides: tuple[int, int] = (1, 1),
     pads: Pads = ((0, 0), (0, 0)),
     dilation: tuple[int, int] = (1, 1),
+    dtype: jnp.dtype | None = None,
 ) -> jax.Array:
-    """The convolution in the spelling that XLA's fast library takes."""
-    *_, c, o = kernels.shape
-    if c > 1 and c % 2:  # 5 to 10 times slower than one channel of zeros more
+    """The convolution in the spelling that XLA's library takes; `dtype` is that of the result."""
+    c = kernels.shape[2]
+    if c > 1 and c % 2:  # up to 10 times slower than with one channel of zeros more
         images = jnp.pad(images, ((0, 0), (0, 0), (0, 0), (0, 1)))
         kernels = jnp.pad(kernels, ((0, 0), (0, 0), (0, 1), (0, 0)))
-    if c <= 4:  # at most 16 channels on both sides are left to slower code
-        kernels = jnp.pad(kernels, ((0, 0), (0, 0), (0, 0), (0, max(0, 17 - o))))
     reach = tuple(d * (k - 1) for d, k in zip(dilation, kernels.shape[:2], strict=True))
     if any(sum(p) > r for p, r in zip(pads, reach, strict=True)):  # more outputs than inputs
         images = jnp.pad(images, ((0, 0), *pads, (0, 0)))
         pads = ((0, 0), (0, 0))
-    y = lax.conv_general_dilated(
-        images, kernels, strides, pads, rhs_dilation=dilation, dimension_numbers=DIMENSIONS
+    return lax.conv_general_dilated(
+        images,
+        kernels,
+        strides,
+        pads,
+        rhs_dilation=dilation,
+        dimension_numbers=DIMENSIONS,
+        preferred_element_type=dtype,
     )
-    return y[..., :o]
