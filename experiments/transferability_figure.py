@@ -36,7 +36,7 @@ def draw(rows: Iterable[Row], title: str) -> Figure:
     """
     results = Results(rows)
     with house_style():
-        figure = Figure(figsize=(13.5, 4.6), layout="constrained")
+        figure = Figure(figsize=(13.5, 5.0), layout="constrained")
         first, second, third = figure.subplots(1, 3)
         _draw_runs(first, results)
         _draw_decomposition(second, results)
@@ -47,6 +47,8 @@ def draw(rows: Iterable[Row], title: str) -> Figure:
         for axes in (first, second, third):
             axes.set_xlabel("n, layers kept from the copied (or random) network")
         figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+        handles, labels = first.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
 
 
@@ -68,7 +70,6 @@ def _draw_runs(axes: Axes, results: Results) -> None:
     _draw_random(axes, results)
     axes.set_ylabel("test accuracy on the target half (%)")
     axes.set_title("(1) These runs: points are runs, lines means")
-    axes.legend(loc="lower left", ncols=2)
 
 
 def _draw_random(axes: Axes, results: Results) -> None:
@@ -77,14 +78,16 @@ def _draw_random(axes: Axes, results: Results) -> None:
     if not layers:
         return
     low, high = axes.get_ylim()
-    low -= 0.55 * (high - low)  # room for the legend and for where the random layers go
+    low -= 0.2 * (high - low)  # room for where the random layers go
     means = {}
     for n in layers:
         values = results.accuracies("random", n)
         means[n] = sum(values) / len(values)
     axes.set_ylim(low, high)
     values = [results.accuracies("random", n) for n in layers]
-    draw_points_and_means(axes, layers, values, LOOKS["random"], "random (its mean where below)")
+    draw_points_and_means(
+        axes, layers, values, LOOKS["random"], "random (mean written where below)"
+    )
     for n, mean in means.items():
         if mean < low:
             style = {"ha": "center", "va": "bottom", "fontsize": 8, "color": "#555555"}
@@ -105,6 +108,8 @@ def _draw_decomposition(axes: Axes, results: Results) -> None:
     axes.set_ylabel("accuracy lost (points)")
     axes.set_title("(2) Where it is lost, paired, 95 % intervals")
     if axes.get_legend_handles_labels()[0]:
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.2 * (high - low))  # room for the legend
         axes.legend(loc="upper left")
 
 
@@ -130,4 +135,3 @@ def _draw_published(axes: Axes) -> None:
     axes.set_xticks(range(1, 8))
     axes.set_ylabel("change against the base (points)")
     axes.set_title("(3) The original (ImageNet), mean ± sd of runs")
-    axes.legend(loc="lower left")
