@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import tyro
@@ -17,14 +19,15 @@ Config = TypeVar("Config")
 def main(config: type[Config], run: Callable[[Config], None], description: str) -> None:
     """Reads the command line into `config`, a frozen dataclass, and runs it.
 
-    A user's mistake is one line on standard error and exit status 2; an interruption says how to
-    go on and exits with 130.
+    A user's mistake is one line on standard error and exit status 2. Ctrl-C says how to go on and
+    exits with 130, at once: whatever a command writes must be whole or not there at any moment.
 
     Args:
       config: its fields are the flags, its field docstrings their help.
       run: the command.
       description: the head of --help; see `page`.
     """
+    previous = signal.signal(signal.SIGINT, _stop)
     try:
         if {"-h", "--help"} & set(sys.argv[1:]):
             # tyro would print every paragraph as one endless line.
@@ -39,9 +42,8 @@ def main(config: type[Config], run: Callable[[Config], None], description: str) 
     except BrokenPipeError:  # whoever read the output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on where it was", file=sys.stderr)
-        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def page(text: str, width: int) -> str:
@@ -71,6 +73,17 @@ def _hanging(block: str) -> str:
     indent = len(block) - len(block.lstrip())
     name, gap, text = block.lstrip().partition("  ")
     return " " * (indent + len(name + gap + text) - len(text.lstrip()))
+
+
+def _stop(*_: object) -> None:
+    # Not by an exception: raised in a callback of JAX it would be lost, and raised while Orbax is
+    # saving, its threads would print their tracebacks for as long as the interpreter shuts down.
+    with suppress(RuntimeError):  # it is being written to at this moment
+        sys.stdout.flush()
+    if sys.stdout.isatty():
+        os.write(sys.stdout.fileno(), b"\x1b[?25h")  # the cursor, which a progress bar hides
+    os.write(sys.stderr.fileno(), b"\nstopped; the same command goes on where it was\n")
+    os._exit(130)
 
 
 def _fail(message: str) -> None:

@@ -1,5 +1,7 @@
+import signal
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 
 import pytest
@@ -71,9 +73,39 @@ def test_too_little_memory_is_one_line_and_status_2(monkeypatch, capsys, reason)
     assert err.count("\n") == 1
 
 
-def test_an_interruption_says_how_to_go_on_and_is_status_130(monkeypatch, capsys):
-    assert call(monkeypatch, failing(KeyboardInterrupt())) == 130
-    assert "the same command goes on where it was" in capsys.readouterr().err
+def interrupted(body: str) -> tuple[int, str]:
+    """Exit status and standard error of a command that sends itself Ctrl-C while it does `body`."""
+    code = (
+        "import gc, os, signal, sys\n"
+        "from dataclasses import make_dataclass\n"
+        "from cnnjax.command import main\n"
+        "def interrupt(*_): os.kill(os.getpid(), signal.SIGINT)\n"
+        f"def run(config):\n{textwrap.indent(body, '    ')}\n"
+        "main(make_dataclass('Config', [('n', int, 1)]), run, 'What it is.')\n"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return process.returncode, process.stderr
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "interrupt()\nwhile True: pass",
+        "try: interrupt()\nexcept BaseException: pass\nwhile True: pass",  # a library's own
+        "gc.callbacks.append(interrupt)\nwhile True: gc.collect()",  # exceptions are lost there
+    ],
+)
+def test_ctrl_c_says_how_to_go_on_and_is_status_130_wherever_it_strikes(body):
+    status, err = interrupted(body)
+    assert (status, err) == (130, "\nstopped; the same command goes on where it was\n")
+
+
+def test_after_a_command_ctrl_c_is_what_it_was(monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+    during = []
+    call(monkeypatch, lambda config: during.append(signal.getsignal(signal.SIGINT)))
+    assert during != [before]
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_our_own_mistakes_keep_their_traceback(monkeypatch):
