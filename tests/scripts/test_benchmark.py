@@ -51,9 +51,11 @@ def test_a_stock_network_is_the_same_function_of_the_same_variables(name, shape)
 
     ours, stock = cnnjax.create(name, num_classes=4), STOCK[name](num_classes=4)
     images = jax.random.normal(jax.random.key(0), shape)
-    variables, others = (jax.jit(net.init)(jax.random.key(1), images) for net in (ours, stock))
+    shapes, others = (jax.eval_shape(net.init, jax.random.key(1), images) for net in (ours, stock))
     assert ours.stages == stock.stages
-    jax.tree.map(np.testing.assert_array_equal, variables, others)
+    assert shapes == others
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(lambda a: jnp.asarray(rng.normal(0, 0.2, a.shape), a.dtype), shapes)
     gradients, others = (
         jax.jit(jax.grad(lambda v, net=net: jnp.sum(net.apply(v, images) ** 2)))(variables)
         for net in (ours, stock)
