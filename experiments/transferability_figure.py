@@ -77,19 +77,15 @@ def _draw_random(axes: Axes, results: Results) -> None:
     layers = [n for n in results.layers if results.accuracies("random", n)]
     if not layers:
         return
+    values = [results.accuracies("random", n) for n in layers]
     low, high = axes.get_ylim()
     low -= 0.2 * (high - low)  # room for where the random layers go
-    means = {}
-    for n in layers:
-        values = results.accuracies("random", n)
-        means[n] = sum(values) / len(values)
-    axes.set_ylim(low, high)
-    values = [results.accuracies("random", n) for n in layers]
     draw_points_and_means(
         axes, layers, values, LOOKS["random"], "random (mean written where below)"
     )
-    for n, mean in means.items():
-        if mean < low:
+    axes.set_ylim(low, max(high, axes.get_ylim()[1]))
+    for n, group in zip(layers, values, strict=True):
+        if (mean := sum(group) / len(group)) < low:
             style = {"ha": "center", "va": "bottom", "fontsize": 8, "color": "#555555"}
             axes.annotate(f"{mean:.0f} %\n↓", (n, low), **style)
 

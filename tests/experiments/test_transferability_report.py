@@ -189,7 +189,8 @@ def test_the_figure_has_the_papers_panel_the_decomposition_and_the_papers_number
     figure = draw(rows({"AnB": lambda n: -n, "BnB": -1.0}), "glyphs, 3 splits")
     first, second, third = figure.axes
     labels = [axes.get_legend_handles_labels()[1] for axes in figure.axes]
-    assert labels[0] == ["base", "base, doubled budget", "BnB", "BnB+", "AnB", "AnB+", "random"]
+    assert labels[0][:-1] == ["base", "base, doubled budget", "BnB", "BnB+", "AnB", "AnB+"]
+    assert labels[0][-1].startswith("random")
     assert labels[1] == ["base − BnB: lost co-adaptation", "BnB − AnB: specificity"]
     assert labels[2] == ["BnB", "BnB+", "AnB", "AnB+"]
     assert "%" in first.get_ylabel()
@@ -203,6 +204,19 @@ def test_a_point_of_the_figure_is_a_run():
     shown = draw(found, "").axes[0].lines
     points = {round(float(y), 6) for line in shown for y in line.get_ydata()}
     assert {round(row["accuracy"], 6) for row in found} <= points
+
+
+def test_random_layers_far_below_do_not_press_the_others_together_and_are_written():
+    axes = draw(rows({"random": lambda n: -3.0 if n == 1 else -60.0}, noise=0.0), "").axes[0]
+    low, high = axes.get_ylim()
+    assert 75 < low < 80 < 86 < high < 90
+    assert [text.get_text() for text in axes.texts] == ["23 %\n↓"] * 6
+
+
+def test_random_layers_above_the_others_are_in_the_panel():
+    axes = draw(rows({"random": 10.0}, noise=0.0), "").axes[0]
+    assert axes.get_ylim()[1] > 96
+    assert len(axes.texts) == 0
 
 
 def test_the_decomposition_adds_up_to_what_frozen_transfer_loses():
