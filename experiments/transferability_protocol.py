@@ -157,7 +157,7 @@ class Protocol:
     def _class_halves(self, split: int) -> tuple[object, object]:
         kind, classes = self.recipe.split, self.data.train.classes
         if kind == "random":
-            return random_halves(len(classes), self.recipe.seed + split)
+            return random_halves(len(classes), 1_000 * self.recipe.seed + split)
         if kind.startswith("file:"):
             return halves_from_file(kind.removeprefix("file:"), classes)
         if kind.endswith("-vs-others"):

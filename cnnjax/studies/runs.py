@@ -92,11 +92,11 @@ class Folder:
             self._execute(run, position) for position, run in enumerate(self.plan.runs.values())
         ]
 
-    def execute_one(self, name: str) -> Row:
-        """Executes one run, whose needs must be finished.
+    def check_ready(self, name: str) -> None:
+        """Makes sure that a run can be executed by itself.
 
         Raises:
-          CnnjaxError: as `execute`; or there is no such run; or a run it needs is not finished.
+          CnnjaxError: there is no such run, or a run it needs is not finished.
         """
         run = self.plan.find(name)
         if missing := [need for need in run.needs if self.finished(need) is None]:
@@ -104,7 +104,15 @@ class Folder:
                 f"run {name} starts from the weights of {' and '.join(missing)}, not finished in "
                 f"{self.root}; do first: {' and '.join(f'--only {need}' for need in missing)}"
             )
-        return self._execute(run, list(self.plan.runs).index(name))
+
+    def execute_one(self, name: str) -> Row:
+        """Executes one run, whose needs must be finished.
+
+        Raises:
+          CnnjaxError: as `execute` and `check_ready`.
+        """
+        self.check_ready(name)
+        return self._execute(self.plan.find(name), list(self.plan.runs).index(name))
 
     def _execute(self, run: Run, position: int) -> Row:
         row = self.finished(run.name)
