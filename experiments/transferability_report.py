@@ -3,10 +3,10 @@
 All of it is made from the rows of `results.csv` alone.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from cnnjax.studies.runs import Row
-from cnnjax.studies.statistics import Claim, Interval, positive, t_interval, within
+from cnnjax.studies.statistics import Claim, Interval, above, t_interval
 from cnnjax.transfer.treatments import TREATMENTS
 
 COLUMNS = (
@@ -15,7 +15,7 @@ COLUMNS = (
 )
 
 MARGIN = 1.0
-"""Points within which two accuracies count as the same."""
+"""Points that an accuracy may lose and still count as kept."""
 
 
 class Results:
@@ -111,23 +111,23 @@ def judge(rows: Iterable[Row], stages: int) -> list[Claim]:
         plus: str,
         minus: str,
         layers: Sequence[int],
-        decide: Callable[[Interval], str] = positive,
+        threshold: float = 0.0,
     ) -> None:
         values = results.difference(plus, minus, layers) if layers else []
         if values:
             interval = t_interval(values)
             numbers = f"{plus} − {minus} at n = {_numbers(layers)}: {interval}"
-            claims.append(Claim(statement, decide(interval), numbers))
+            claims.append(Claim(statement, above(interval, threshold), numbers))
 
-    same = f"within {MARGIN:g} point of the base"
+    kept = f"lose less than {MARGIN:g} point"
     add(
-        f"Early layers are general: copied from A and frozen they stay {same}",
-        *("AnB", "base", early, lambda interval: within(interval, MARGIN)),
+        f"Early layers are general: copied from A and frozen they {kept}",
+        *("AnB", "base", early, -MARGIN),
     )
     add("Middle layers are co-adapted: cut and frozen, B's own do worse", "base", "BnB", middle)
     add(
-        f"... and late ones less so: cut there, B's own are {same}",
-        *("BnB", "base", late, lambda interval: within(interval, MARGIN)),
+        f"... and late ones less so: cut there, B's own {kept}",
+        *("BnB", "base", late, -MARGIN),
     )
     add("Late layers are specific: A's do worse on B than B's own", "BnB", "AnB", late)
     if early and late:
@@ -142,7 +142,7 @@ def judge(rows: Iterable[Row], stages: int) -> list[Claim]:
         if falls:
             interval = t_interval(falls)
             numbers = f"AnB at n = {_numbers(early)} − at n = {_numbers(late)}: {interval}"
-            claims.append(Claim("Frozen transfer falls with n", positive(interval), numbers))
+            claims.append(Claim("Frozen transfer falls with n", above(interval), numbers))
     add("Even distant features beat random ones", "AnB", "random", deep)
     add("Fine-tuning heals: A's layers do better when they learn too", "AnB+", "AnB", deep)
     every = results.layers

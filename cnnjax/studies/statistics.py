@@ -54,21 +54,12 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     return Interval(mean, float(mean - half), float(mean + half), count)
 
 
-def positive(differences: Interval) -> Verdict:
-    """Judges "is greater than zero": supported if the interval lies above 0, contradicted if it
-    lies below."""
-    if differences.low > 0:
+def above(differences: Interval, threshold: float = 0.0) -> Verdict:
+    """Judges "is above the threshold": supported if the interval lies above it, contradicted if it
+    lies below. A negative threshold judges "loses less than so much"."""
+    if differences.low > threshold:
         return "supported"
-    return "contradicted" if differences.high < 0 else "undecided"
-
-
-def within(differences: Interval, margin: float) -> Verdict:
-    """Judges "is about zero": supported if the interval lies within ± margin, contradicted if it
-    lies outside."""
-    if -margin < differences.low and differences.high < margin:
-        return "supported"
-    outside = differences.low > margin or differences.high < -margin
-    return "contradicted" if outside else "undecided"
+    return "contradicted" if differences.high < threshold else "undecided"
 
 
 class Claim(NamedTuple):
