@@ -45,7 +45,7 @@ STUDY = "transferability"
 STEPS = 500
 GLYPHS_PER_CLASS = 20
 """These and the learning rate were chosen on the bases of two splits alone: the fewest steps after
-which they reach 75 to 92 %, have nearly no training error, and gain little from twice the steps."""
+which they reach 75 to 92 % on the test images and more than 99 % on the training images."""
 
 
 def _unset(metavar: str, meaning: str) -> object:
