@@ -123,7 +123,7 @@ def run(config: Config) -> None:
         console.print(plan_table(protocol, folder))
         return
     if config.only is not None:
-        folder.check_ready(config.only)
+        protocol.plan.find(config.only)
     claim_folder(config.out, STUDY, asdict(recipe) | {"data": protocol.fingerprint})
     steps = {name: protocol.steps(one) for name, one in protocol.plan.runs.items()}
     with StudyProgress(protocol.plan, console, config.batch_size, steps, config.only) as watcher:
