@@ -13,8 +13,9 @@ fresh layers on top, train on B, and compare with baseB:
 Every arm has the same target classes, the same fresh layers and the same order of examples, so
 that differences are paired. Accuracy is the one after the last step, on the target's test images;
 nothing is selected on them. Against the paper: SGD with momentum runs a cosine schedule of a few
-hundred steps instead of 450,000; images are not cropped or mirrored; the head has as many outputs
-as the half has classes. The paper has no base2x, and measured AnB+ and BnB+ on different halves.
+hundred steps instead of 450,000; images are not cropped or mirrored; there is no dropout, no
+response normalisation and one rate for weights and biases; the head has as many outputs as the half
+has classes. The paper has no base2x, and measured AnB+ and BnB+ on different halves.
 
 By default: 3 random splits of the embedded glyphs, a few minutes on two CPU cores. To expect:
 frozen transfer falls with n, random layers collapse, fine-tuning heals.
