@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ["errors", "data", "layers", "models", "training", "transfer", "analysis", "studies", "command"]
+ROOMS = [
+    "errors",
+    "data",
+    "layers",
+    "models",
+    "training",
+    "transfer",
+    "analysis",
+    "studies",
+    "command",
+]
 FILES = sorted((ROOT / "cnnjax").rglob("*.py"))
 ALL_FILES = FILES + sorted(
     path for place in ("experiments", "scripts") for path in (ROOT / place).glob("*.py")
