@@ -1,10 +1,8 @@
 """The training loop: batches in, metrics out, a checkpoint when it is worth one."""
 
-import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -15,15 +13,12 @@ from cnnjax.data import batch_indices, padded_batches
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
 from cnnjax.training import checkpoints
+from cnnjax.training.lines import Line, append_line, read_lines, write_lines
 from cnnjax.training.metrics import means
 from cnnjax.training.state import TrainState, Variables, merge, trained_variables
-from cnnjax.training.steps import Batch, evaluate_batches, train_steps
+from cnnjax.training.steps import Augment, Batch, evaluate_batches, train_steps
 from cnnjax.training.tasks import Task
 
-Line = dict[str, float]
-"""One line of metrics: the step and the means since the line before."""
-
-METRICS_FILE = "metrics.jsonl"
 CHECKPOINT = "checkpoint"
 
 _MOST_STEPS = 512  # in one call of the compiled loop
@@ -67,6 +62,7 @@ def fit(
     seed: int,
     frozen: Variables | None = None,
     start: str | None = None,
+    augment: Augment | None = None,
     validation: Batch | None = None,
     evaluate_every: int | None = None,
     log_every: int = 50,
@@ -91,6 +87,7 @@ def fit(
       seed: of the order of the examples.
       frozen: variables of the stages that are run but not trained.
       start: the first stage to run, when the inputs are its predecessor's output.
+      augment: changes the training images as they come, anew in every step; see `train_step`.
       validation: inputs and targets to evaluate on.
       evaluate_every: steps between evaluations; by default only after the last step.
       log_every: steps between lines of metrics.
@@ -104,7 +101,13 @@ def fit(
 
     Raises:
       DivergedError: the loss is not finite; says at which step.
+      CnnjaxError: features of a later stage are to be augmented.
     """
+    if augment is not None and start is not None:
+        raise CnnjaxError(
+            f"training starts at stage {start}, on features, and augmentation takes images; "
+            "leave out `augment`, or run the frozen stages in every step instead"
+        )
     frozen = frozen or {}
     size = int(train[1].shape[0])
     taken, lines = 0, []
@@ -113,8 +116,8 @@ def fit(
     # metrics up to that step; later ones are computed again, and come out the same.
     if directory is not None:
         state, taken = _resume(directory / CHECKPOINT, state, report)
-        lines = [line for line in _read_lines(directory) if line["step"] <= taken]
-        _write_lines(directory, lines)
+        lines = [line for line in read_lines(directory) if line["step"] <= taken]
+        write_lines(directory, lines)
 
     sums, saved = _Sums(), time.monotonic()
     rows, call_seconds_known = 1, False  # the first call compiles: keep it short
@@ -134,6 +137,7 @@ def fit(
             task=task,
             optimizer=optimizer,
             start=start,
+            augment=augment,
         )
         log = {name: np.asarray(values)[:count] for name, values in log.items()}
         _check_finite(log["loss"], taken)
@@ -156,7 +160,7 @@ def fit(
             line |= {f"validation_{name}": value for name, value in found.items()}
         lines.append(line)
         if directory is not None:
-            _append_line(directory, line)
+            append_line(directory, line)
             if time.monotonic() - saved >= checkpoint_seconds and not last:
                 checkpoints.save(directory / CHECKPOINT, state)
                 saved = time.monotonic()
@@ -227,34 +231,3 @@ def _resume(path: Path, state: TrainState, report: Callable[[str], None]) -> tup
         report(f"{error} (it is ignored: this training starts from the beginning)")
         return state, 0
     return restored, int(restored.step)
-
-
-def _read_lines(directory: Path) -> list[Line]:
-    try:
-        text = (directory / METRICS_FILE).read_text(errors="replace")
-    except FileNotFoundError:
-        return []
-    # A killed process may leave half a line at the end; what counts ends with a line feed.
-    return [line for text in text.split("\n")[:-1] if (line := _read_line(text)) is not None]
-
-
-def _read_line(text: str) -> Line | None:
-    """The line of metrics, or None if it is damaged: they tell of a training, they do not steer
-    it."""
-    try:
-        line = json.loads(text)
-        return line if math.isfinite(line["step"]) else None
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-def _append_line(directory: Path, line: Line) -> None:
-    with (directory / METRICS_FILE).open("a") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def _write_lines(directory: Path, lines: Iterable[Line]) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".{METRICS_FILE}"
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    os.replace(temporary, directory / METRICS_FILE)

@@ -1,5 +1,6 @@
 """The training step and the evaluation, as pure functions under `jax.jit`."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -12,6 +13,9 @@ from cnnjax.training.tasks import Task
 
 Batch = tuple[jax.Array, jax.Array]
 """(inputs `[N, ...]`, targets `[N]`)."""
+
+Augment = Callable[[jax.Array, jax.Array], jax.Array]
+"""(key, images `[N, H, W, C]`) -> images, e.g. of `cnnjax.data.augment`."""
 
 
 def scale_pixels(images: jax.Array) -> jax.Array:
@@ -37,6 +41,7 @@ def train_step(
     optimizer: optax.GradientTransformation,
     frozen: Variables | None = None,
     start: str | None = None,
+    augment: Augment | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One update of the trainable stages: (state, batch) -> (state, metrics).
 
@@ -48,6 +53,8 @@ def train_step(
       optimizer: turns gradients into updates.
       frozen: variables of the frozen stages; they run in evaluation mode and are read only.
       start: the first stage to run, when the inputs are its predecessor's cached output.
+      augment: changes the images as they come, before their pixels are scaled; each step draws
+        anew.
 
     Returns:
       The next state, and sums over the batch (see `Task.sums`) measured before the update.
@@ -56,6 +63,8 @@ def train_step(
     frozen = frozen or {}
     statistics = tuple(state.statistics)
     key = jax.random.fold_in(state.key, state.step)
+    if augment is not None:
+        inputs = augment(jax.random.fold_in(key, 0), inputs)
 
     def loss(params: optax.Params) -> tuple[jax.Array, tuple[dict, Variables]]:
         variables = merge({"params": params}, state.statistics, frozen)
@@ -84,7 +93,7 @@ def train_step(
 
 @partial(
     jax.jit,
-    static_argnames=("network", "task", "optimizer", "start"),
+    static_argnames=("network", "task", "optimizer", "start", "augment"),
     donate_argnames="state",
 )
 def train_steps(
@@ -99,6 +108,7 @@ def train_steps(
     task: Task,
     optimizer: optax.GradientTransformation,
     start: str | None = None,
+    augment: Augment | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Takes `count` steps in one compiled loop on a data set that lies on the device.
 
@@ -116,12 +126,19 @@ def train_steps(
       task: as in `train_step`.
       optimizer: as in `train_step`.
       start: as in `train_step`.
+      augment: as in `train_step`.
 
     Returns:
       The state, and the sums of each step, float32 `[most steps]` each, 0 from `count` on.
     """
     step = partial(
-        train_step, network=network, task=task, optimizer=optimizer, frozen=frozen, start=start
+        train_step,
+        network=network,
+        task=task,
+        optimizer=optimizer,
+        frozen=frozen,
+        start=start,
+        augment=augment,
     )
 
     def batch(i: jax.Array) -> Batch:

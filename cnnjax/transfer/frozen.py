@@ -12,7 +12,7 @@ from cnnjax.data import Dataset
 from cnnjax.models import Network
 from cnnjax.training import Variables, create_state, evaluate, fit, merge, partition
 from cnnjax.training import trained_variables as trained_part
-from cnnjax.training.fit import Line
+from cnnjax.training.lines import Line
 from cnnjax.training.tasks import Task
 from cnnjax.transfer.features import PrefixCache, feature_bytes
 

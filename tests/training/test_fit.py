@@ -177,3 +177,27 @@ def test_a_length_is_given_in_steps_or_epochs():
 def test_a_length_that_is_none_is_an_error(length):
     with pytest.raises(CnnjaxError):
         duration(1000, 100, **length)
+
+
+def turned(key, images):
+    """Each image as it is or upside down."""
+    turn = jax.random.bernoulli(key, 0.5, images.shape[:1])
+    return jnp.where(turn[:, None, None, None], images[:, ::-1], images)
+
+
+def test_a_resumed_training_augments_as_if_it_had_not_stopped(data, tmp_path):
+    settings = SETTINGS | {"augment": turned, "checkpoint_seconds": 0}
+    whole, lines = fit(start(), data, **settings)
+    with pytest.raises(InterruptionError):
+        fit(start(), data, **settings, directory=tmp_path, on_steps=interrupt_at(20))
+    resumed, again = fit(start(), data, **settings, directory=tmp_path)
+    chex.assert_trees_all_equal(trained_variables(whole), trained_variables(resumed))
+    assert again == lines
+    plain, _ = fit(start(), data, **SETTINGS)
+    with pytest.raises(AssertionError):
+        chex.assert_trees_all_equal(trained_variables(whole), trained_variables(plain))
+
+
+def test_features_cannot_be_augmented(data):
+    with pytest.raises(CnnjaxError, match="on features, and augmentation takes images"):
+        fit(start(), data, **SETTINGS, start="fc2", augment=turned)

@@ -169,3 +169,38 @@ def test_the_loss_is_stable_at_extreme_logits():
     logits = jnp.array([[1e4, 0.0, -1e4], [1e4, 0.0, -1e4]])
     losses = classification.loss(logits, jnp.array([0, 2]))
     assert losses.tolist() == [0.0, 2e4]
+
+
+def shifted_down(key, images):
+    """Each image moved down by 0 ... 3 rows, round the edge."""
+    rows = jax.random.randint(key, images.shape[:1], 0, 4)
+    return jax.vmap(lambda image, by: jnp.roll(image, by, axis=0))(images, rows)
+
+
+def test_a_step_sees_the_augmented_images_and_draws_anew_in_every_step(variables, batch):
+    given = []
+
+    def spy(key, images):
+        given.append(shifted_down(key, images))
+        return given[-1]
+
+    optimizer = optax.sgd(0.1)
+    state = create_state(variables, optimizer, jax.random.key(0))
+    for _ in range(2):
+        before = trained_variables(state)
+        state, sums = train_step(state, batch, **settings(optimizer), augment=spy)
+        logits = NET.apply(before, scale_pixels(given[-1]))
+        expected = classification.sums(logits, batch[1])["loss"]
+        assert sums["loss"] == pytest.approx(float(expected), rel=1e-5)
+    assert (given[0] != batch[0]).any()
+    assert (given[0] != given[1]).any()
+
+
+def test_augmentation_does_not_change_what_dropout_draws(batch):
+    network = cnnjax.create("mlp", hidden=(6, 5), num_classes=3, dropout=0.5)
+    optimizer = optax.sgd(0.1)
+    same = settings(optimizer) | {"network": network}
+    state = create_state(initialise(network, (4, 4, 1), seed=0), optimizer, jax.random.key(0))
+    plain, _ = train_step(state, batch, **same)
+    augmented, _ = train_step(state, batch, **same, augment=lambda _, images: images)
+    chex.assert_trees_all_equal(trained_variables(plain), trained_variables(augmented))
