@@ -1,40 +1,118 @@
-"""What a network is trained to do: the loss of its last layer and the metrics it is judged by."""
+"""What a network is trained to do: the activation and loss of its last layer, the metrics it is
+judged by, and the targets it takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from cnnjax.errors import CnnjaxError
+from cnnjax.training import metrics, targets
 from cnnjax.training.losses import softmax_cross_entropy
-from cnnjax.training.metrics import correct
+from cnnjax.training.metrics import Metric, PerExample
 
-PerExample = Callable[[jax.Array, jax.Array], jax.Array]
+Activation = Callable[[jax.Array], jax.Array]
+Total = float | np.ndarray | jax.Array
 
 
 class Task(NamedTuple):
-    """A loss and metrics, each a function (outputs `[N, K]`, targets `[N]`) -> `[N]`."""
+    """Last-layer activation, loss, metrics, and a check of the targets.
+
+    Networks give logits: the loss takes logits, and the activation stands apart from it, for
+    predictions. A task is hashable, as a static argument of `jax.jit` must be.
+
+    Attributes:
+      loss: (outputs `[N, K]`, targets) -> `[N]`.
+      metrics: what else is measured.
+      activation: outputs -> predictions, elementwise or over the last axis.
+      check_targets: (shape of the outputs, targets on the host) -> None, or a `CnnjaxError`.
+    """
 
     loss: PerExample
-    metrics: tuple[tuple[str, PerExample], ...]
+    metrics: tuple[Metric, ...]
+    activation: Activation
+    check_targets: Callable[[tuple[int, ...], np.ndarray], None]
 
     def sums(
         self, outputs: jax.Array, targets: jax.Array, mask: jax.Array | None = None
     ) -> dict[str, jax.Array]:
-        """Returns the loss and the metrics summed over the examples, and their count.
+        """Returns loss and metrics summed over the examples, and their count.
+
+        The sums of two batches add up to those of both together, however uneven: exactly for
+        counts, to rounding for real numbers.
 
         Args:
           outputs: what the network gave, `[N, K]`.
-          targets: `[N]`.
+          targets: `[N, ...]`.
           mask: float `[N]`, 0 for the examples that only fill a batch up.
         """
-        weights = jnp.ones(targets.shape[0], jnp.float32) if mask is None else mask
+        counted = jnp.ones(targets.shape[0], bool) if mask is None else mask > 0
         measured = {"loss": self.loss(outputs, targets)}
-        measured |= {name: metric(outputs, targets) for name, metric in self.metrics}
-        # `where` and not a product: a filling example may be NaN, and 0 x NaN is NaN.
-        sums = {name: jnp.where(weights > 0, v, 0).sum() for name, v in measured.items()}
-        return sums | {"count": weights.sum()}
+        measured |= {metric.name: metric.measure(outputs, targets) for metric in self.metrics}
+
+        def total(values: jax.Array) -> jax.Array:
+            here = counted.reshape(counted.shape + (1,) * (values.ndim - 1))
+            # `where` and not a product: a filling example may be NaN, and 0 x NaN is NaN.
+            return jnp.where(here, values, 0).sum(axis=0)
+
+        return {name: total(v) for name, v in measured.items()} | {"count": counted.sum()}
+
+    def report(self, sums: Mapping[str, Total]) -> dict[str, float]:
+        """Turns sums over all examples into the numbers to report, e.g. means.
+
+        Args:
+          sums: what `sums` gave, of one batch or added up over many.
+
+        Raises:
+          CnnjaxError: no example was counted.
+
+        >>> from cnnjax.training import classification
+        >>> classification.report({"loss": 3.0, "accuracy": 1, "count": 2})
+        {'loss': 1.5, 'accuracy': 0.5}
+        """
+        count = float(sums["count"])
+        if count <= 0:
+            raise CnnjaxError(
+                "there is nothing to report: no example was counted; expected at least one; "
+                "give data with examples"
+            )
+        reported = {"loss": metrics.mean(np.asarray(sums["loss"]), count)}
+        for metric in self.metrics:
+            total = np.asarray(sums[metric.name])
+            reported |= {name: summary(total, count) for name, summary in metric.summaries}
+        return reported
+
+    def predict(self, outputs: jax.Array) -> jax.Array:
+        """Applies the last layer's activation to what the network gave: same shape."""
+        return self.activation(outputs)
+
+    def check(self, outputs_shape: tuple[int, ...], targets: np.ndarray | jax.Array) -> None:
+        """Makes sure, on the host and before any training, that these targets fit.
+
+        Args:
+          outputs_shape: `[N, K]` of the network's outputs, e.g. of `jax.eval_shape`; only K counts.
+          targets: all of them, `[N, ...]`.
+
+        Raises:
+          CnnjaxError: their dtype, shape or range is wrong for this task and number of outputs.
+        """
+        if len(outputs_shape) != 2:
+            raise CnnjaxError(
+                f"the network's outputs have shape {list(outputs_shape)}; a task takes [N, K]; "
+                "end the network with its head"
+            )
+        targets = np.asarray(targets)
+        if targets.size == 0:
+            raise CnnjaxError(
+                f"targets have shape {list(targets.shape)}; expected at least one; give data "
+                "with examples"
+            )
+        self.check_targets(outputs_shape, targets)
 
 
-classification = Task(softmax_cross_entropy, (("accuracy", correct),))
+classification = Task(
+    softmax_cross_entropy, (metrics.accuracy,), jax.nn.softmax, targets.class_labels
+)
 """One of K classes: softmax cross-entropy on logits, judged by accuracy."""
