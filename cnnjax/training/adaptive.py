@@ -1,0 +1,249 @@
+"""The other optimizers that lecture 3 lists ("tf.keras.optimizers"), each by its paper.
+
+g is the gradient, eta the learning rate (a number or a schedule), t = 1, 2, ... the step. What
+`cnnjax.training.optimizers` says of the state and its dtype holds here too. Where Keras computes
+something else than the paper, the docstring says what.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from cnnjax.training.links import decayed
+from cnnjax.training.settings import (
+    LearningRate,
+    check_average,
+    check_not_negative,
+    check_positive,
+    check_rate,
+    one_per_setting,
+)
+
+
+@one_per_setting
+def adam(
+    learning_rate: LearningRate,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> optax.GradientTransformation:
+    """Adam (Kingma & Ba 2015, algorithm 1, with its defaults).
+
+        m_t = beta1 m_{t-1} + (1 - beta1) g_t,     mhat_t = m_t / (1 - beta1^t)
+        v_t = beta2 v_{t-1} + (1 - beta2) g_t²,    vhat_t = v_t / (1 - beta2^t)
+        theta_t = theta_{t-1} - eta_t mhat_t / (sqrt(vhat_t) + epsilon)
+
+    Keras adds its epsilon to sqrt(v_t), not to sqrt(vhat_t): the form at the end of the paper's
+    section 2, where epsilon counts 1 / sqrt(1 - beta2^t) times as much (32 times at first).
+
+    Args:
+      learning_rate: eta.
+      beta1: what the average of the gradient keeps, in [0, 1).
+      beta2: what the average of its square keeps, in [0, 1).
+      epsilon: positive.
+
+    Raises:
+      CnnjaxError: a negative rate, a beta outside [0, 1), or an epsilon that is not positive.
+    """
+    _check_adam(learning_rate, beta1, beta2, epsilon)
+    return optax.adam(learning_rate, b1=beta1, b2=beta2, eps=epsilon)
+
+
+@one_per_setting
+def adamw(
+    learning_rate: LearningRate,
+    weight_decay: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
+
+        theta_t = theta_{t-1} - eta_t (mhat_t / (sqrt(vhat_t) + epsilon) + weight_decay theta_{t-1})
+
+    mhat and vhat are those of `adam`; the decay does not pass through them. It acts on kernels
+    only (see `decayed`). As in PyTorch and Keras it is multiplied by the whole learning rate; the
+    paper multiplies it by the schedule alone. Keras decays biases too unless they are excluded.
+
+    Args:
+      learning_rate: eta.
+      weight_decay: lambda, from 0 on; without a default, since libraries differ 100-fold.
+      beta1: as in `adam`.
+      beta2: as in `adam`.
+      epsilon: as in `adam`.
+
+    Raises:
+      CnnjaxError: a negative rate or decay, a beta outside [0, 1), or an epsilon that is not
+        positive.
+    """
+    _check_adam(learning_rate, beta1, beta2, epsilon)
+    check_not_negative(weight_decay, "weight_decay")
+    return optax.adamw(
+        learning_rate, b1=beta1, b2=beta2, eps=epsilon, weight_decay=weight_decay, mask=decayed
+    )
+
+
+@one_per_setting
+def nadam(
+    learning_rate: LearningRate,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> optax.GradientTransformation:
+    """Adam with Nesterov momentum (Dozat 2016, algorithm 2, for a constant mu = beta1).
+
+        theta_t = theta_{t-1} - eta_t mbar_t / (sqrt(vhat_t) + epsilon)
+        mbar_t = beta1 m_t / (1 - beta1^{t+1}) + (1 - beta1) g_t / (1 - beta1^t)
+
+    m and vhat are those of `adam`. (Dozat's vhat has one more factor beta2, which he does not
+    explain and nobody implements.) Keras warms the momentum up, mu_t = beta1 (1 - 0.96^t / 2),
+    with Dozat's 0.96^(t / 250) made 250 times as fast; from some 100 steps on the two coincide.
+
+    Args:
+      learning_rate: eta.
+      beta1: as in `adam`.
+      beta2: as in `adam`.
+      epsilon: as in `adam`.
+
+    Raises:
+      CnnjaxError: a negative rate, a beta outside [0, 1), or an epsilon that is not positive.
+    """
+    _check_adam(learning_rate, beta1, beta2, epsilon)
+    return optax.nadam(learning_rate, b1=beta1, b2=beta2, eps=epsilon)
+
+
+@one_per_setting
+def adamax(
+    learning_rate: LearningRate,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> optax.GradientTransformation:
+    """Adam with the infinity norm (Kingma & Ba 2015, section 7.1, algorithm 2).
+
+        u_t = max(beta2 u_{t-1}, |g_t| + epsilon)
+        theta_t = theta_{t-1} - eta_t mhat_t / u_t
+
+    mhat is that of `adam`. The paper has no epsilon, and 0 / 0 for a gradient that has always been
+    zero; Keras adds it to u_t in the quotient instead.
+
+    Args:
+      learning_rate: eta; the paper suggests 0.002.
+      beta1: as in `adam`.
+      beta2: what the norm keeps, in [0, 1).
+      epsilon: positive.
+
+    Raises:
+      CnnjaxError: a negative rate, a beta outside [0, 1), or an epsilon that is not positive.
+    """
+    _check_adam(learning_rate, beta1, beta2, epsilon)
+    return optax.adamax(learning_rate, b1=beta1, b2=beta2, eps=epsilon)
+
+
+@one_per_setting
+def adadelta(
+    learning_rate: LearningRate = 1.0, rho: float = 0.95, epsilon: float = 1e-6
+) -> optax.GradientTransformation:
+    """Adadelta: the size of a step follows from the steps before (Zeiler 2012, algorithm 1).
+
+        E[g²]_t = rho E[g²]_{t-1} + (1 - rho) g_t²
+        dx_t = -g_t sqrt(E[dx²]_{t-1} + epsilon) / sqrt(E[g²]_t + epsilon)
+        E[dx²]_t = rho E[dx²]_{t-1} + (1 - rho) dx_t²
+        theta_t = theta_{t-1} + eta_t dx_t
+
+    epsilon is more than a guard here: the first steps are of the size sqrt(epsilon), and grow.
+
+    Args:
+      learning_rate: eta; the paper has none, that is 1. (Keras has 0.001 by default.)
+      rho: what the averages keep, in [0, 1); the paper's experiments have 0.95.
+      epsilon: positive; the paper's experiments have 1e-6.
+
+    Raises:
+      CnnjaxError: a negative rate, rho outside [0, 1), or an epsilon that is not positive.
+    """
+    check_rate(learning_rate)
+    check_average(rho, "rho")
+    check_positive(epsilon, "epsilon")
+    return optax.adadelta(learning_rate, rho=rho, eps=epsilon)
+
+
+class FtrlState(NamedTuple):
+    """The step, and for each parameter the paper's n = sum of g² and z."""
+
+    count: jax.Array
+    n: optax.Updates
+    z: optax.Updates
+
+
+@one_per_setting
+def ftrl(
+    learning_rate: LearningRate, beta: float = 1.0, l1: float = 0.0, l2: float = 0.0
+) -> optax.GradientTransformation:
+    """FTRL-Proximal (McMahan et al. 2013, equation 1 and algorithm 1): AdaGrad whose L1 is sparse.
+
+        n_t = n_{t-1} + g_t²,   1 / eta_t = (beta + sqrt(n_t)) / alpha
+        z_t = z_{t-1} + g_t - (1 / eta_t - 1 / eta_{t-1}) w_t
+        w_{t+1} = 0                                         if |z_t| <= l1
+                  -(z_t - sign(z_t) l1) / (1 / eta_t + l2)  otherwise
+
+    The new weights minimise the sum of all gradients so far, linear in w, plus l1 |w| + l2 w² / 2,
+    plus a pull towards each of the earlier weights. With l1 = l2 = 0 this is AdaGrad,
+    w_{t+1} = w_t - alpha g_t / (beta + sqrt(n_t)); a large l1 makes weights exactly zero.
+
+    The paper starts from w = 0. Other weights w_1 are a centre of the pull like every later one,
+    z_0 = -(beta / alpha) w_1. Keras leaves that out, and draws initial weights to 0 within a few
+    steps, those without a gradient at once; started at 0 the two agree (its l2 is half of ours,
+    and its accumulator starts at 0.1). l1 and l2 act on kernels only (see `decayed`).
+
+    Args:
+      learning_rate: alpha, positive, also where it is a schedule: no warm-up from 0.
+      beta: positive; the paper suggests 1.
+      l1: from 0 on.
+      l2: from 0 on.
+
+    Raises:
+      CnnjaxError: alpha or beta is not positive, or l1 or l2 negative.
+    """
+    check_rate(learning_rate, positive=True)
+    check_positive(beta, "beta")
+    check_not_negative(l1, "l1")
+    check_not_negative(l2, "l2")
+    rate = learning_rate if callable(learning_rate) else lambda step: learning_rate
+
+    def init(params: optax.Params) -> FtrlState:
+        n = jax.tree.map(jnp.zeros_like, params)
+        z = jax.tree.map(lambda w: (-beta / rate(0) * w).astype(w.dtype), params)
+        return FtrlState(jnp.zeros((), jnp.int32), n, z)
+
+    def update(
+        gradients: optax.Updates, state: FtrlState, params: optax.Params
+    ) -> tuple[optax.Updates, FtrlState]:
+        alpha, alpha_before = rate(state.count), rate(jnp.maximum(state.count - 1, 0))
+        n = jax.tree.map(lambda n, g: n + g**2, state.n, gradients)
+
+        def next_z(
+            z: jax.Array, g: jax.Array, w: jax.Array, n: jax.Array, n_before: jax.Array
+        ) -> jax.Array:
+            sigma = (beta + jnp.sqrt(n)) / alpha - (beta + jnp.sqrt(n_before)) / alpha_before
+            return (z + g - sigma * w).astype(z.dtype)
+
+        def step(z: jax.Array, n: jax.Array, w: jax.Array, penalised: bool) -> jax.Array:
+            inverse_eta = (beta + jnp.sqrt(n)) / alpha
+            if penalised:
+                z, inverse_eta = z - jnp.clip(z, -l1, l1), inverse_eta + l2
+            return (-z / inverse_eta - w).astype(w.dtype)
+
+        z = jax.tree.map(next_z, state.z, gradients, params, n, state.n)
+        updates = jax.tree.map(step, z, n, params, decayed(params))
+        return updates, FtrlState(state.count + 1, n, z)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _check_adam(learning_rate: LearningRate, beta1: float, beta2: float, epsilon: float) -> None:
+    check_rate(learning_rate)
+    check_average(beta1, "beta1")
+    check_average(beta2, "beta2")
+    check_positive(epsilon, "epsilon")
