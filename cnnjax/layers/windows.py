@@ -7,6 +7,9 @@ the layer and not of XLA's internals.
 from numbers import Integral
 from typing import Literal
 
+import jax
+import jax.numpy as jnp
+
 from cnnjax.errors import CnnjaxError
 
 Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | Literal["same", "valid"]
@@ -15,6 +18,18 @@ Padding = int | tuple[int, int] | tuple[tuple[int, int], tuple[int, int]] | Lite
 pad; "valid": none."""
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
+
+
+PadMode = Literal["zero", "edge"]
+"""What the padding holds: zeros, or the nearest pixel (lecture 2: "same value padding")."""
+
+
+def require_images(x: jax.Array, who: str) -> None:
+    """Raises CnnjaxError unless `x` is floating `[N, H, W, C]`; `who` wants it."""
+    if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
+        raise CnnjaxError(
+            f"the input is {x.dtype}{list(x.shape)}; {who} takes floating [N, H, W, C]"
+        )
 
 
 def pair(value: int | tuple[int, int], what: str) -> tuple[int, int]:
@@ -28,22 +43,57 @@ def pair(value: int | tuple[int, int], what: str) -> tuple[int, int]:
 def output_size(n: int, k: int, stride: int = 1, padding: int | tuple[int, int] = 0) -> int:
     """Positions of a window of `k` on `n` padded pixels: floor((n + low + high - k) / stride) + 1.
 
-    `padding` is the same on both sides, or (low, high). Raises CnnjaxError where there is none.
+    Lecture 2 builds it up: n - k + 1 without padding, n + 2m pixels with padding m, and
+    floor((n - k) / s) + 1 with stride s. A kernel with dilation d is a window of d (k - 1) + 1.
+
+    Args:
+      n: pixels before padding.
+      k: the window.
+      stride: s.
+      padding: the same on both sides, or (low, high).
+
+    Raises:
+      CnnjaxError: a window or stride below 1, a padding below 0, a window that does not fit.
 
     >>> output_size(227, 11, stride=4)  # AlexNet, conv1
     55
     >>> output_size(28, 5, padding=2)
     28
     """
-    low, high = (padding, padding) if isinstance(padding, Integral) else padding
-    if stride < 1:
-        raise CnnjaxError(f"stride is {stride}; give an integer of at least 1")
+    low_high = (padding, padding) if isinstance(padding, Integral) else padding
+    for what, value in (("window", k), ("stride", stride)):
+        if not isinstance(value, Integral) or value < 1:
+            raise CnnjaxError(f"{what} is {value!r}; give an integer of at least 1")
+    if not _are_integers(low_high, at_least=0):
+        raise CnnjaxError(f"padding is {padding!r}; give an integer of at least 0, or (low, high)")
+    low, high = low_high
     if n + low + high < k:
         raise CnnjaxError(
             f"a window of {k} does not fit on {n} pixels padded by ({low}, {high}); "
             "give a larger image, more padding or a smaller window"
         )
     return (n + low + high - k) // stride + 1
+
+
+def same_padding(kernel: int | tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the symmetric padding m = (k - 1) / 2 that keeps the size at stride 1.
+
+    Lecture 1: 3x3 -> 1, 5x5 -> 2, 7x7 -> 3, and "both dimensions must be odd, because we need a
+    reasonable center pixel". The padding "same" takes even kernels too: it puts the odd pixel at
+    the end, and with a stride it depends on the size of the image.
+
+    Raises CnnjaxError for an even kernel.
+
+    >>> same_padding(3), same_padding((1, 7))
+    ((1, 1), (0, 3))
+    """
+    sizes = pair(kernel, "kernel")
+    if any(k % 2 == 0 for k in sizes):
+        raise CnnjaxError(
+            f"kernel is {kernel!r}; symmetric padding keeps the size of odd kernels only, "
+            'give an odd kernel, or padding="same", which pads one pixel more at the end'
+        )
+    return tuple((k - 1) // 2 for k in sizes)
 
 
 def resolve_padding(

@@ -1,4 +1,4 @@
-"""Pooling over windows of an image."""
+"""Maximum pooling."""
 
 from collections.abc import Callable
 from functools import partial, reduce
@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnnjax.errors import CnnjaxError
-from cnnjax.layers.windows import Padding, Pads, pair, resolve_padding
+from cnnjax.layers.windows import Padding, Pads, pair, require_images, resolve_padding
 
 
 def max_pool(
@@ -30,10 +29,7 @@ def max_pool(
     >>> max_pool(x[None, :, :, None], window=2, stride=1)[0, :, :, 0].tolist()
     [[4.0, 5.0], [4.0, 9.0]]
     """
-    if x.ndim != 4 or not jnp.issubdtype(x.dtype, jnp.floating):
-        raise CnnjaxError(
-            f"the input is {x.dtype}{list(x.shape)}; max_pool takes floating [N, H, W, C]"
-        )
+    require_images(x, "max_pool")
     windows, strides = pair(window, "window"), pair(stride, "stride")
     pads = resolve_padding(padding, x.shape[1:3], windows, strides)
     return _pool(x, windows, strides, pads)
