@@ -1,6 +1,6 @@
 """Training: what to descend, how to step, and the loop around it."""
 
-from cnnjax.training import schedules
+from cnnjax.training import losses, metrics, schedules, scores
 from cnnjax.training.adaptive import adadelta, adam, adamax, adamw, ftrl, nadam
 from cnnjax.training.choices import OPTIMIZERS, SCHEDULES, create_optimizer, create_schedule
 from cnnjax.training.fit import DivergedError, duration, evaluate, fit
@@ -23,9 +23,19 @@ from cnnjax.training.state import (
     trained_variables,
 )
 from cnnjax.training.steps import scale_pixels, train_step, train_steps
-from cnnjax.training.tasks import Task, classification
+from cnnjax.training.tasks import (
+    LAST_LAYERS,
+    Task,
+    binary_classification,
+    classification,
+    multilabel_classification,
+    regression,
+    unit_regression,
+    unit_regression_cross_entropy,
+)
 
 __all__ = [
+    "LAST_LAYERS",
     "OPTIMIZERS",
     "SCHEDULES",
     "DivergedError",
@@ -38,6 +48,7 @@ __all__ = [
     "adam_simplified",
     "adamax",
     "adamw",
+    "binary_classification",
     "chain",
     "classification",
     "constrain_max_norm",
@@ -49,19 +60,26 @@ __all__ = [
     "fit",
     "ftrl",
     "l1_decay",
+    "losses",
     "merge",
+    "metrics",
     "momentum",
     "momentum_sgd",
+    "multilabel_classification",
     "nadam",
     "nesterov",
     "partition",
+    "regression",
     "rmsprop",
     "scale_by_stage",
     "scale_pixels",
     "schedules",
+    "scores",
     "sgd",
     "train_step",
     "train_steps",
     "trained_variables",
+    "unit_regression",
+    "unit_regression_cross_entropy",
     "weight_decay",
 ]

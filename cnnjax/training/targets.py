@@ -9,7 +9,9 @@ from cnnjax.errors import CnnjaxError
 Shape = tuple[int, ...]
 
 
-def paired(what: str, predictions: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+def paired(
+    what: str, predictions: jax.Array, targets: jax.Array, rank: int | None = None
+) -> tuple[jax.Array, jax.Array]:
     """Predictions and targets of one shape, in float32 or wider.
 
     A network with one output gives `[N, 1]` where the targets are `[N]`; left to broadcasting,
@@ -19,9 +21,10 @@ def paired(what: str, predictions: jax.Array, targets: jax.Array) -> tuple[jax.A
       what: the name of the function that asks, for the error.
       predictions: `[N, ...]`.
       targets: of the same shape, or `[N]` where the predictions are `[N, 1]`.
+      rank: the number of axes, where only one will do.
 
     Raises:
-      CnnjaxError: the shapes differ otherwise, or there is no axis of examples.
+      CnnjaxError: the shapes differ otherwise, or have another rank.
 
     >>> predictions, targets = paired("mse", jnp.zeros((3, 1)), jnp.array([0, 1, 2]))
     >>> predictions.shape, targets.dtype
@@ -30,10 +33,12 @@ def paired(what: str, predictions: jax.Array, targets: jax.Array) -> tuple[jax.A
     predictions, targets = jnp.asarray(predictions), jnp.asarray(targets)
     if targets.ndim == 1 and predictions.shape == (*targets.shape, 1):
         predictions = predictions[:, 0]
-    if predictions.shape != targets.shape or targets.ndim == 0:
+    fits = targets.ndim > 0 if rank is None else targets.ndim == rank
+    if predictions.shape != targets.shape or not fits:
+        form = "[N, K]" if rank == 2 else "[N, ...]"
         raise CnnjaxError(
             f"{what} got predictions of shape {predictions.shape} and targets of shape "
-            f"{targets.shape}; it takes one shape [N, ...] for both; reshape one of them"
+            f"{targets.shape}; it takes one shape {form} for both; reshape one of them"
         )
     predictions = wide(predictions)
     return predictions, targets.astype(predictions.dtype)

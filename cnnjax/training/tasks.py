@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax.errors import CnnjaxError
-from cnnjax.training import metrics, targets
-from cnnjax.training.losses import softmax_cross_entropy
+from cnnjax.training import losses, metrics, targets
 from cnnjax.training.metrics import Metric, PerExample
 
 Activation = Callable[[jax.Array], jax.Array]
@@ -111,8 +110,108 @@ class Task(NamedTuple):
             )
         self.check_targets(outputs_shape, targets)
 
+    def with_metrics(self, *more: Metric) -> "Task":
+        """The same task, judged by more, e.g. `classification.with_metrics(metrics.top_k(5))`.
+
+        Raises:
+          CnnjaxError: two sums, or two numbers to report, would have one name.
+        """
+        task = self._replace(metrics=(*self.metrics, *more))
+        sums = ["loss", "count", *(metric.name for metric in task.metrics)]
+        numbers = ["loss", *(name for metric in task.metrics for name, _ in metric.summaries)]
+        for names in (sums, numbers):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise CnnjaxError(
+                    f"a task cannot measure {twice[0]!r} twice; expected every name once; leave "
+                    "one of the two out, or rename it"
+                )
+        return task
+
+
+def _squared_error_of_sigmoid(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    return losses.mean_squared_error(jax.nn.sigmoid(outputs), targets)
+
+
+def _absolute_error_of_sigmoid(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    return losses.mean_absolute_error(jax.nn.sigmoid(outputs), targets)
+
+
+def _identity(outputs: jax.Array) -> jax.Array:
+    return outputs
+
+
+binary_classification = Task(
+    losses.sigmoid_binary_cross_entropy,
+    (metrics.binary_scores,),
+    jax.nn.sigmoid,
+    targets.binary_labels,
+)
+"""One of two classes, one output, targets int `[N]` of 0 and 1: the logit is that of class 1."""
 
 classification = Task(
-    softmax_cross_entropy, (metrics.accuracy,), jax.nn.softmax, targets.class_labels
+    losses.softmax_cross_entropy, (metrics.accuracy,), jax.nn.softmax, targets.class_labels
 )
-"""One of K classes: softmax cross-entropy on logits, judged by accuracy."""
+"""One of K classes, K outputs, targets int `[N]`: softmax cross-entropy, judged by accuracy."""
+
+multilabel_classification = Task(
+    losses.sigmoid_binary_cross_entropy,
+    (metrics.label_scores, metrics.exact_match),
+    jax.nn.sigmoid,
+    targets.label_sets,
+)
+"""Any of K labels, K outputs, targets int `[N, K]` of 0 and 1, each label decided by itself."""
+
+regression = Task(
+    losses.mean_squared_error, (metrics.mae, metrics.rmse), _identity, targets.real_values
+)
+"""K arbitrary values, K outputs, targets float `[N, K]`, or `[N]` for one."""
+
+unit_regression = Task(
+    _squared_error_of_sigmoid,
+    (
+        metrics.mae._replace(measure=_absolute_error_of_sigmoid),
+        metrics.rmse._replace(measure=_squared_error_of_sigmoid),
+    ),
+    jax.nn.sigmoid,
+    targets.unit_values,
+)
+"""K values in [0, 1]: as `regression`, behind a sigmoid, by the squared error."""
+
+unit_regression_cross_entropy = unit_regression._replace(loss=losses.sigmoid_binary_cross_entropy)
+"""K values in [0, 1], by the binary cross-entropy: its best prediction is the mean of the targets
+too, and its gradient does not vanish where the sigmoid is flat."""
+
+
+class LastLayer(NamedTuple):
+    """A row of lecture 3's table "Last-layer activation & Loss", as printed, and its task."""
+
+    problem: str
+    activation: str | None
+    loss: str
+    task: Task
+
+
+LAST_LAYERS = (
+    LastLayer("Binary classification", "sigmoid", "binary_crossentropy", binary_classification),
+    LastLayer(
+        "Multiclass, single-label classification",
+        "softmax",
+        "categorical_crossentropy",
+        classification,
+    ),
+    LastLayer(
+        "Multiclass, multilabel classification",
+        "sigmoid",
+        "binary_crossentropy",
+        multilabel_classification,
+    ),
+    LastLayer("Regression to arbitrary values", None, "mse", regression),
+    LastLayer("Regression to values between 0 and 1", "sigmoid", "mse", unit_regression),
+    LastLayer(
+        "Regression to values between 0 and 1",
+        "sigmoid",
+        "binary_crossentropy",
+        unit_regression_cross_entropy,
+    ),
+)
+"""The lecture's table; its last row names two losses, and is two rows here."""
