@@ -1,22 +1,57 @@
-"""The layers: pure functions of arrays, and the two Flax modules made of them."""
+"""The layers: pure functions of arrays, and the Flax modules made of them."""
 
+from cnnjax.layers.activations import elu, leaky_relu, maxout, relu, sigmoid, softmax, tanh
 from cnnjax.layers.convolution import conv2d
-from cnnjax.layers.initializers import constant, gaussian, he_normal, lecun_uniform
+from cnnjax.layers.initializers import (
+    constant,
+    gaussian,
+    glorot_truncated,
+    glorot_uniform,
+    he_normal,
+    he_truncated,
+    lecun_uniform,
+    truncated_normal,
+)
 from cnnjax.layers.max_pooling import max_pool
-from cnnjax.layers.modules import Conv, Dense
-from cnnjax.layers.normalization import local_response_norm
-from cnnjax.layers.windows import Padding, output_size
+from cnnjax.layers.modules import Conv, Dense, Maxout
+from cnnjax.layers.normalization import (
+    BatchNorm,
+    batch_norm,
+    batch_statistics,
+    local_response_norm,
+)
+from cnnjax.layers.regularization import dropout, max_norm
+from cnnjax.layers.windows import Padding, PadMode, output_size, same_padding
 
 __all__ = [
+    "BatchNorm",
     "Conv",
     "Dense",
+    "Maxout",
+    "PadMode",
     "Padding",
+    "batch_norm",
+    "batch_statistics",
     "constant",
     "conv2d",
+    "dropout",
+    "elu",
     "gaussian",
+    "glorot_truncated",
+    "glorot_uniform",
     "he_normal",
+    "he_truncated",
+    "leaky_relu",
     "lecun_uniform",
     "local_response_norm",
+    "max_norm",
     "max_pool",
+    "maxout",
     "output_size",
+    "relu",
+    "same_padding",
+    "sigmoid",
+    "softmax",
+    "tanh",
+    "truncated_normal",
 ]

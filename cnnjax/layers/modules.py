@@ -5,6 +5,7 @@ Their parameters are `kernel` and `bias`, without a module in between.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -13,8 +14,10 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
 from cnnjax.errors import CnnjaxError
+from cnnjax.layers.activations import maxout
 from cnnjax.layers.convolution import conv2d
 from cnnjax.layers.initializers import he_normal
+from cnnjax.layers.regularization import check_rate, dropout
 from cnnjax.layers.windows import Padding, pair
 
 ArrayFunction = Callable[[jax.Array], jax.Array]
@@ -72,15 +75,12 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        if not 0.0 <= self.dropout < 1.0:
-            raise CnnjaxError(f"dropout is {self.dropout}; give a probability in [0, 1)")
+        check_rate(self.dropout)
         x = x.astype(self.dtype)
         if x.ndim > 2:
             x = x.reshape(x.shape[0], math.prod(x.shape[1:]))
         if train and self.dropout > 0.0:
-            keep = 1.0 - self.dropout
-            kept = jax.random.bernoulli(self.make_rng("dropout"), keep, x.shape)
-            x = jnp.where(kept, x / keep, 0)
+            x = dropout(x, self.dropout, self.make_rng("dropout"))
         shape = (x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
         y = x @ kernel.astype(self.dtype)
@@ -88,3 +88,45 @@ class Dense(nn.Module):
             bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
             y = y + bias.astype(self.dtype)
         return y if self.activation is None else self.activation(y)
+
+
+class Maxout(nn.Module):
+    """h_j = max_{i < k} (x^T W_{.ij} + b_{ij}) with k = `pieces`: each unit is its own activation.
+
+    For k = 2 the lecture's max(w_1^T x + b_1, w_2^T x + b_2) (lecture 3; Goodfellow et al. 2013,
+    "Maxout networks", equation 2). With w_1 = 0 it can be a ReLU, with w_1 = 0.1 w_2 a leaky one.
+
+    [N, ...] -> [N, features]: a `Dense` of features * pieces units, whose columns j k ... j k + k -
+    1 belong to unit j, followed by `maxout`. It flattens and drops inputs as `Dense` does.
+
+    Attributes:
+      kernel_init: there is no default. The mean square of what goes in is kept for k = 2 by a
+        variance of 1 / n_in; He's 2 / n_in, right for ReLU, doubles it from layer to layer.
+    """
+
+    features: int
+    pieces: int
+    kernel_init: Initializer
+    dropout: float = 0.0
+    use_bias: bool = True
+    bias_init: Initializer = nn.initializers.zeros
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    def setup(self) -> None:
+        if self.pieces < 1:
+            raise CnnjaxError(f"pieces is {self.pieces}; give an integer of at least 1, such as 2")
+        self.affine = Dense(
+            self.features * self.pieces,
+            activation=partial(maxout, pieces=self.pieces),
+            dropout=self.dropout,
+            use_bias=self.use_bias,
+            kernel_init=self.kernel_init,
+            bias_init=self.bias_init,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+        )
+        nn.share_scope(self, self.affine)  # the parameters are `kernel` and `bias` of Maxout itself
+
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        return self.affine(x, train=train)
