@@ -14,7 +14,6 @@ from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
 from cnnjax.training import checkpoints
 from cnnjax.training.lines import Line, append_line, read_lines, write_lines
-from cnnjax.training.metrics import means
 from cnnjax.training.state import TrainState, Variables, merge, trained_variables
 from cnnjax.training.steps import Augment, Batch, evaluate_batches, train_steps
 from cnnjax.training.tasks import Task
@@ -78,7 +77,7 @@ def fit(
 
     Args:
       state: where to begin; donated.
-      train: inputs `[N, ...]` and targets `[N]`, held on the device.
+      train: inputs `[N, ...]` and targets `[N, ...]`, held on the device.
       network: the composition.
       task: loss and metrics.
       optimizer: the one that `state` was created with.
@@ -101,13 +100,16 @@ def fit(
 
     Raises:
       DivergedError: the loss is not finite; says at which step.
-      CnnjaxError: features of a later stage are to be augmented.
+      CnnjaxError: targets that do not suit the task and the network, or features of a later stage
+        that are to be augmented.
     """
     if augment is not None and start is not None:
         raise CnnjaxError(
             f"training starts at stage {start}, on features, and augmentation takes images; "
             "leave out `augment`, or run the frozen stages in every step instead"
         )
+    for targets in (train[1], *([] if validation is None else [validation[1]])):
+        task.check((len(targets), network.num_classes), targets)
     frozen = frozen or {}
     size = int(train[1].shape[0])
     taken, lines = 0, []
@@ -151,7 +153,7 @@ def fit(
 
         if taken < boundary:
             continue
-        line = {"step": taken} | sums.means()
+        line = {"step": taken} | task.report(sums.total)
         sums = _Sums()
         last = taken == steps
         if validation is not None and (last or (evaluate_every and taken % evaluate_every == 0)):
@@ -182,15 +184,19 @@ def evaluate(
       network: the composition.
       task: loss and metrics.
       variables: of the stages that run.
-      data: inputs `[N, ...]` and targets `[N]`.
+      data: inputs `[N, ...]` and targets `[N, ...]`.
       start: the first stage to run.
       batch_size: examples at a time; the result does not depend on it.
+
+    Raises:
+      CnnjaxError: targets that do not suit the task and the network.
     """
+    task.check((len(data[1]), network.num_classes), data[1])
     indices, mask = padded_batches(int(data[1].shape[0]), batch_size)
     sums = evaluate_batches(
         variables, *data, indices, mask, network=network, task=task, start=start
     )
-    return means({name: float(value) for name, value in sums.items()})
+    return task.report(sums)
 
 
 class _Sums:
@@ -198,15 +204,12 @@ class _Sums:
     calls, the result has the same bits."""
 
     def __init__(self) -> None:
-        self.total: dict[str, float] = {}
+        self.total: dict[str, float | np.ndarray] = {}
 
     def add(self, log: dict[str, np.ndarray]) -> None:
         for name, values in log.items():
-            for value in values:
-                self.total[name] = self.total.get(name, 0.0) + float(value)
-
-    def means(self) -> Line:
-        return means(self.total)
+            for value in values.astype(np.float64):
+                self.total[name] = self.total.get(name, 0.0) + value
 
 
 def _next(taken: int, every: int) -> int:

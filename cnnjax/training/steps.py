@@ -12,7 +12,7 @@ from cnnjax.training.state import TrainState, Variables, merge
 from cnnjax.training.tasks import Task
 
 Batch = tuple[jax.Array, jax.Array]
-"""(inputs `[N, ...]`, targets `[N]`)."""
+"""(inputs `[N, ...]`, targets `[N, ...]`)."""
 
 Augment = Callable[[jax.Array, jax.Array], jax.Array]
 """(key, images `[N, H, W, C]`) -> images, e.g. of `cnnjax.data.augment`."""
@@ -118,7 +118,7 @@ def train_steps(
     Args:
       state: donated.
       inputs: the whole data set, `[N, ...]`.
-      targets: `[N]`.
+      targets: `[N, ...]`.
       indices: which examples make up each batch, int32 `[most steps, batch]`.
       count: how many rows of `indices` to use, int32 `[]`.
       frozen: as in `train_step`.
@@ -129,7 +129,7 @@ def train_steps(
       augment: as in `train_step`.
 
     Returns:
-      The state, and the sums of each step, float32 `[most steps]` each, 0 from `count` on.
+      The state, and the sums of each step, `[most steps, ...]` each, 0 from `count` on.
     """
     step = partial(
         train_step,
@@ -145,7 +145,7 @@ def train_steps(
         return inputs[indices[i]], targets[indices[i]]
 
     shapes = jax.eval_shape(lambda s: step(s, batch(0))[1], state)
-    log = jax.tree.map(lambda a: jnp.zeros((indices.shape[0],), a.dtype), shapes)
+    log = jax.tree.map(lambda a: jnp.zeros((len(indices), *a.shape), a.dtype), shapes)
 
     def body(
         i: jax.Array, carry: tuple[TrainState, dict[str, jax.Array]]
@@ -174,7 +174,7 @@ def evaluate_batches(
     Args:
       variables: of the stages that run.
       inputs: the whole data set, `[N, ...]`.
-      targets: `[N]`.
+      targets: `[N, ...]`.
       indices: int32 `[batches, batch]`.
       mask: float32 `[batches, batch]`, 0 for the examples that only fill the last batch up.
       network: the composition.
