@@ -69,7 +69,7 @@ def sum_absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     >>> sum_absolute_error(jnp.array([[1.0, 2.0]]), jnp.array([[0.0, 4.0]])).tolist()
     [3.0]
     """
-    return _flat(jnp.abs(_error("sum_absolute_error", predictions, targets))).sum(axis=1)
+    return _flat(_absolute(_error("sum_absolute_error", predictions, targets))).sum(axis=1)
 
 
 def mean_absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -92,7 +92,7 @@ def mean_absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array
     >>> mean_absolute_error(jnp.array([[1.0, 2.0]]), jnp.array([[0.0, 4.0]])).tolist()
     [1.5]
     """
-    return _mean(jnp.abs(_error("mean_absolute_error", predictions, targets)))
+    return _mean(_absolute(_error("mean_absolute_error", predictions, targets)))
 
 
 def mean_absolute_percentage_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -114,7 +114,7 @@ def mean_absolute_percentage_error(predictions: jax.Array, targets: jax.Array) -
     [37.5]
     """
     predictions, targets = paired("mean_absolute_percentage_error", predictions, targets)
-    return 100 * _mean(jnp.abs(predictions - targets) / jnp.maximum(jnp.abs(targets), 1e-7))
+    return 100 * _mean(_absolute(predictions - targets) / jnp.maximum(jnp.abs(targets), 1e-7))
 
 
 def mean_squared_logarithmic_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
@@ -218,6 +218,11 @@ def log_cosh(predictions: jax.Array, targets: jax.Array) -> jax.Array:
 def _error(what: str, predictions: jax.Array, targets: jax.Array) -> jax.Array:
     predictions, targets = paired(what, predictions, targets)
     return predictions - targets
+
+
+def _absolute(errors: jax.Array) -> jax.Array:
+    """|e| with the gradient sign(e), which is 0 at 0; that of `jnp.abs` is 1 there."""
+    return errors * jnp.sign(errors)
 
 
 def _flat(values: jax.Array) -> jax.Array:
