@@ -170,11 +170,11 @@ def adadelta(
 
 
 class FtrlState(NamedTuple):
-    """The step, and for each parameter the paper's n = sum of g² and z."""
+    """The step, and for each parameter n = sum of g² and s = z_t + w_{t+1} / eta_t."""
 
     count: jax.Array
     n: optax.Updates
-    z: optax.Updates
+    s: optax.Updates
 
 
 @one_per_setting
@@ -183,7 +183,7 @@ def ftrl(
 ) -> optax.GradientTransformation:
     """FTRL-Proximal (McMahan et al. 2013, equation 1 and algorithm 1): AdaGrad whose L1 is sparse.
 
-        n_t = n_{t-1} + g_t²,   1 / eta_t = (beta + sqrt(n_t)) / alpha
+        n_t = n_{t-1} + g_t²,   eta_t = alpha_t / (beta + sqrt(n_t))
         z_t = z_{t-1} + g_t - (1 / eta_t - 1 / eta_{t-1}) w_t
         w_{t+1} = 0                                         if |z_t| <= l1
                   -(z_t - sign(z_t) l1) / (1 / eta_t + l2)  otherwise
@@ -193,51 +193,54 @@ def ftrl(
     w_{t+1} = w_t - alpha g_t / (beta + sqrt(n_t)); a large l1 makes weights exactly zero.
 
     The paper starts from w = 0. Other weights w_1 are a centre of the pull like every later one,
-    z_0 = -(beta / alpha) w_1. Keras leaves that out, and draws initial weights to 0 within a few
-    steps, those without a gradient at once; started at 0 the two agree (its l2 is half of ours,
-    and its accumulator starts at 0.1). l1 and l2 act on kernels only (see `decayed`).
+    z_0 = -w_1 / eta_0. Keras leaves that out, and draws initial weights to 0 within a few steps,
+    those without a gradient at once; started at 0 the two agree (its l2 is half of ours, and its
+    accumulator starts at 0.1). l1 and l2 act on kernels only (see `decayed`).
+
+    What is stored is not z but s_t = z_t + w_{t+1} / eta_t, the slope of the penalties at the new
+    weights. Then eta_{t-1} cancels, and a rate may be 0, as at the begin of a warm-up:
+
+        q_t = w_t - eta_t (g_t + s_{t-1})    (= -eta_t z_t),   s_0 = 0
+        w_{t+1} = (q_t - clip(q_t, -eta_t l1, eta_t l1)) / (1 + eta_t l2)
+        s_t = -clip(q_t / eta_t, -l1, l1) - l2 w_{t+1}
 
     Args:
-      learning_rate: alpha, positive, also where it is a schedule: no warm-up from 0.
+      learning_rate: alpha.
       beta: positive; the paper suggests 1.
       l1: from 0 on.
       l2: from 0 on.
 
     Raises:
-      CnnjaxError: alpha or beta is not positive, or l1 or l2 negative.
+      CnnjaxError: a negative rate or penalty, or a beta that is not positive.
     """
-    check_rate(learning_rate, positive=True)
-    check_positive(beta, "beta")
+    check_rate(learning_rate)
+    check_positive(beta, "beta", usual=1.0)
     check_not_negative(l1, "l1")
     check_not_negative(l2, "l2")
     rate = learning_rate if callable(learning_rate) else lambda step: learning_rate
 
     def init(params: optax.Params) -> FtrlState:
-        n = jax.tree.map(jnp.zeros_like, params)
-        z = jax.tree.map(lambda w: (-beta / rate(0) * w).astype(w.dtype), params)
-        return FtrlState(jnp.zeros((), jnp.int32), n, z)
+        n, s = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
+        return FtrlState(jnp.zeros((), jnp.int32), n, s)
+
+    def step(
+        w: jax.Array, g: jax.Array, n: jax.Array, s: jax.Array, eta: jax.Array, penalised: bool
+    ) -> tuple[jax.Array, jax.Array]:
+        absolute, squared = (l1, l2) if penalised else (0.0, 0.0)
+        q = w - eta * (g + s)
+        after = (q - jnp.clip(q, -eta * absolute, eta * absolute)) / (1 + eta * squared)
+        slope = -jnp.clip(q / eta, -absolute, absolute) - squared * after
+        return (after - w).astype(w.dtype), jnp.where(eta > 0, slope, s).astype(s.dtype)
 
     def update(
         gradients: optax.Updates, state: FtrlState, params: optax.Params
     ) -> tuple[optax.Updates, FtrlState]:
-        alpha, alpha_before = rate(state.count), rate(jnp.maximum(state.count - 1, 0))
+        alpha = rate(state.count)
         n = jax.tree.map(lambda n, g: n + g**2, state.n, gradients)
-
-        def next_z(
-            z: jax.Array, g: jax.Array, w: jax.Array, n: jax.Array, n_before: jax.Array
-        ) -> jax.Array:
-            sigma = (beta + jnp.sqrt(n)) / alpha - (beta + jnp.sqrt(n_before)) / alpha_before
-            return (z + g - sigma * w).astype(z.dtype)
-
-        def step(z: jax.Array, n: jax.Array, w: jax.Array, penalised: bool) -> jax.Array:
-            inverse_eta = (beta + jnp.sqrt(n)) / alpha
-            if penalised:
-                z, inverse_eta = z - jnp.clip(z, -l1, l1), inverse_eta + l2
-            return (-z / inverse_eta - w).astype(w.dtype)
-
-        z = jax.tree.map(next_z, state.z, gradients, params, n, state.n)
-        updates = jax.tree.map(step, z, n, params, decayed(params))
-        return updates, FtrlState(state.count + 1, n, z)
+        eta = jax.tree.map(lambda n: alpha / (beta + jnp.sqrt(n)), n)
+        both = jax.tree.map(step, params, gradients, n, state.s, eta, decayed(params))
+        updates, s = jax.tree.transpose(jax.tree.structure(params), None, both)
+        return updates, FtrlState(state.count + 1, n, s)
 
     return optax.GradientTransformation(init, update)
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from cnnjax.errors import CnnjaxError
+from cnnjax.layers import max_norm
 from cnnjax.training.settings import (
     check_not_negative,
     check_positive,
@@ -113,7 +114,7 @@ def constrain_max_norm(limit: float) -> optax.GradientTransformation:
     >>> [round(float(u), 6) for u in updates["kernel"].ravel()]
     [0.6, 0.8]
     """
-    check_positive(limit, "limit")
+    check_positive(limit, "limit", usual=3.0)
 
     def constrained(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
         return jax.tree.map(
@@ -125,11 +126,6 @@ def constrain_max_norm(limit: float) -> optax.GradientTransformation:
     return optax.stateless(constrained)
 
 
-def max_norm(kernel: jax.Array, limit: float) -> jax.Array:
-    norm = jnp.sqrt(jnp.square(kernel).sum(axis=tuple(range(kernel.ndim - 1)), keepdims=True))
-    return kernel * jnp.where(norm > limit, limit / norm, 1)
-
-
 def scale_by_stage(
     factors: Mapping[str, float], default: float = 1.0
 ) -> optax.GradientTransformation:
@@ -139,7 +135,7 @@ def scale_by_stage(
     its fast new head in one training ("fine tuning parameters use a smaller learning rate, while
     training the output layer from scratch can use a larger learning rate", lecture 4).
     What the optimizer gives is multiplied, so this is the stage's learning rate in every rule
-    that is linear in it: all of `OPTIMIZERS` but `ftrl`.
+    that is linear in it: all of `OPTIMIZERS`, `ftrl` as long as it has no penalties.
 
     Args:
       factors: {stage: factor}, e.g. {"conv1": 0.1}.

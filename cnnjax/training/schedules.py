@@ -9,7 +9,13 @@ from itertools import pairwise
 import optax
 
 from cnnjax.errors import CnnjaxError
-from cnnjax.training.settings import LearningRate, check_rate, check_steps, one_per_setting
+from cnnjax.training.settings import (
+    LearningRate,
+    check_rate,
+    check_steps,
+    is_number,
+    one_per_setting,
+)
 
 
 @one_per_setting
@@ -49,7 +55,7 @@ def step(
     [0.8, 0.8, 0.4, 0.4, 0.2]
     """
     _check_number(rate, "rate")
-    if callable(factor) or not 0 < factor <= 1:
+    if not is_number(factor) or not 0 < factor <= 1:
         raise CnnjaxError(
             f"a drop by the factor {factor!r} cannot be; expected a number in (0, 1]; try 0.1"
         )
@@ -158,9 +164,9 @@ def one_cycle(
     if shape not in ("linear", "cosine"):
         raise CnnjaxError(f"there is no shape {shape!r}; expected 'linear' or 'cosine'")
     for name, divisor in (("start_divisor", start_divisor), ("end_divisor", end_divisor)):
-        if not divisor >= 1:
+        if not is_number(divisor) or divisor < 1:
             raise CnnjaxError(f"{name}={divisor!r} cannot be; expected a number of at least 1")
-    up = round(rise * steps)
+    up = round(rise * steps) if is_number(rise) and 0 < rise < 0.5 else 0
     if not 0 < up < 2 * up < steps:
         raise CnnjaxError(
             f"a cycle that rises for the share {rise!r} of {steps} steps leaves no step for one of "

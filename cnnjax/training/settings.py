@@ -60,10 +60,10 @@ def check_average(value: float, name: str) -> None:
         )
 
 
-def check_positive(value: float, name: str) -> None:
+def check_positive(value: float, name: str, usual: float = 1e-8) -> None:
     """E.g. epsilon, which stands between a gradient of zero and a division by zero."""
     if not is_number(value) or value <= 0:
-        raise CnnjaxError(f"{name}={value!r} cannot be; expected a positive number; try 1e-8")
+        raise CnnjaxError(f"{name}={value!r} cannot be; expected a positive number; try {usual:g}")
 
 
 def check_not_negative(value: float, name: str) -> None:

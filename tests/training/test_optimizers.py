@@ -152,14 +152,14 @@ def test_a_large_l1_of_ftrl_makes_kernels_exactly_zero_and_leaves_biases_alone()
 def test_updates_and_state_have_the_dtype_of_the_parameters(name, dtype):
     for rate in (0.5, schedules.cosine(0.5, 10)):
         optimizer = create_optimizer(name, rate, **SETTINGS.get(name, {}))
-        params = {"fc1": {"kernel": jnp.ones((2, 3), dtype), "bias": jnp.ones(3, dtype)}}
-        state = optimizer.init(params)
-        updates, after = optimizer.update(params, state, params)
+        shapes = {"kernel": (2, 3), "bias": (3,)}
+        params = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
+        state = jax.eval_shape(optimizer.init, params)
+        updates, after = jax.eval_shape(optimizer.update, params, state, params)
         for leaf in jax.tree.leaves((updates, state, after)):
             assert leaf.dtype == (dtype if leaf.ndim else jnp.int32)
         assert jax.tree.structure(state) == jax.tree.structure(after)
-        shapes = {leaf.shape for leaf in jax.tree.leaves(after)} - {()}
-        assert shapes <= {(2, 3), (3,)}
+        assert {leaf.shape for leaf in jax.tree.leaves(after)} <= {(2, 3), (3,), ()}
 
 
 def test_an_average_of_squares_stands_still_in_bfloat16_and_not_in_float32():
@@ -215,7 +215,7 @@ def test_an_average_that_keeps_all_or_less_than_nothing_is_one_clear_error(name,
     "name", ["adagrad", "rmsprop", "adam_simplified", "adam", "nadam", "adamax", "adadelta"]
 )
 def test_an_epsilon_that_is_not_positive_is_one_clear_error(name, value):
-    with pytest.raises(CnnjaxError, match=r"epsilon=.* expected a positive number; try 1e-8"):
+    with pytest.raises(CnnjaxError, match=r"epsilon=.* expected a positive number; try 1e-08"):
         create_optimizer(name, 0.1, epsilon=value)
 
 
@@ -223,8 +223,6 @@ def test_the_strengths_of_ftrl_and_adamw_are_checked():
     for settings in ({"l1": -1.0}, {"l2": -1.0}, {"beta": 0.0}):
         with pytest.raises(CnnjaxError, match=rf"{next(iter(settings))}=.* cannot be"):
             ftrl(0.1, **settings)
-    with pytest.raises(CnnjaxError, match=r"learning_rate=0.* expected a positive"):
-        ftrl(0.0)
     with pytest.raises(CnnjaxError, match=r"weight_decay=-1 cannot be"):
         adamw(0.1, weight_decay=-1)
     with pytest.raises(CnnjaxError, match=r"epsilon=0 cannot be"):
