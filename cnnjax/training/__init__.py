@@ -1,9 +1,9 @@
 """Training: what to descend, how to step, and the loop around it."""
 
-from cnnjax.training import losses, metrics, schedules, scores
+from cnnjax.training import checkpoints, losses, metrics, schedules, scores
 from cnnjax.training.adaptive import adadelta, adam, adamax, adamw, ftrl, nadam
 from cnnjax.training.choices import OPTIMIZERS, SCHEDULES, create_optimizer, create_schedule
-from cnnjax.training.fit import DivergedError, duration, evaluate, fit
+from cnnjax.training.fit import DivergedError, duration, evaluate, fit, totals
 from cnnjax.training.links import chain, constrain_max_norm, l1_decay, scale_by_stage, weight_decay
 from cnnjax.training.optimizers import (
     adagrad,
@@ -50,6 +50,7 @@ __all__ = [
     "adamw",
     "binary_classification",
     "chain",
+    "checkpoints",
     "classification",
     "constrain_max_norm",
     "create_optimizer",
@@ -76,6 +77,7 @@ __all__ = [
     "schedules",
     "scores",
     "sgd",
+    "totals",
     "train_step",
     "train_steps",
     "trained_variables",

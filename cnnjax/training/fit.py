@@ -180,23 +180,39 @@ def evaluate(
 ) -> dict[str, float]:
     """Means of loss and metrics in evaluation mode, every example counted exactly once.
 
+    As `totals`, reported.
+    """
+    return task.report(totals(network, task, variables, data, start=start, batch_size=batch_size))
+
+
+def totals(
+    network: Network,
+    task: Task,
+    variables: Variables,
+    data: Batch,
+    *,
+    start: str | None = None,
+    batch_size: int = 256,
+) -> dict[str, np.ndarray]:
+    """Sums of loss and metrics over all examples in evaluation mode, see `Task.sums`.
+
     Args:
       network: the composition.
       task: loss and metrics.
       variables: of the stages that run.
       data: inputs `[N, ...]` and targets `[N, ...]`.
       start: the first stage to run.
-      batch_size: examples at a time; the result does not depend on it.
+      batch_size: examples at a time; counts do not depend on it, sums of reals to rounding.
 
     Raises:
       CnnjaxError: targets that do not suit the task and the network.
     """
     task.check((len(data[1]), network.num_classes), data[1])
-    indices, mask = padded_batches(int(data[1].shape[0]), batch_size)
+    indices, mask = padded_batches(len(data[1]), batch_size)
     sums = evaluate_batches(
         variables, *data, indices, mask, network=network, task=task, start=start
     )
-    return task.report(sums)
+    return {name: np.asarray(total) for name, total in sums.items()}
 
 
 class _Sums:

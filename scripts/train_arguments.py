@@ -1,0 +1,73 @@
+"""What stands behind --arguments, --settings and --augment of scripts/train.py."""
+
+import ast
+import inspect
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from cnnjax.data import augment
+from cnnjax.data.augment import Augmentation
+from cnnjax.errors import CnnjaxError
+
+AUGMENTATIONS = (
+    *("brightness", "center_crop", "channel_shift", "color_cast", "contrast", "cutout", "elastic"),
+    *("flip", "gaussian_noise", "hue", "lens_distortion", "pad", "random_crop", "resize"),
+    *("rotate", "saturation", "shear", "shift", "zoom"),
+)
+"""Those of `cnnjax.data.augment` that numbers describe."""
+
+
+def read_arguments(texts: Sequence[str]) -> dict[str, object]:
+    """Reads NAME=VALUE; a value is a number, a tuple, True, False or else a word.
+
+    Raises:
+      CnnjaxError: there is no "=", or a name comes twice.
+
+    >>> read_arguments(["dropout=0.5", "hidden=(64, 32)", "variant=grouped"])
+    {'dropout': 0.5, 'hidden': (64, 32), 'variant': 'grouped'}
+    """
+    arguments: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier() or name in arguments:
+            raise CnnjaxError(f"{text!r} is no setting; write each once, as NAME=VALUE")
+        arguments[name] = _value(value)
+    return arguments
+
+
+def read_augmentation(texts: Sequence[str]) -> Augmentation | None:
+    """Reads NAME or NAME:NUMBER,NUMBER,..., the numbers being the augmentation's strengths.
+
+    Raises:
+      CnnjaxError: an unknown name, or strengths that it cannot take.
+
+    >>> read_augmentation(["flip", "shift:0.1", "rotate:15"])
+    """
+    stages = []
+    for text in texts:
+        name, _, strengths = text.partition(":")
+        if name not in AUGMENTATIONS:
+            near = get_close_matches(name, AUGMENTATIONS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise CnnjaxError(
+                f"there is no augmentation {name!r}; there are {', '.join(AUGMENTATIONS)}{hint}"
+            )
+        make = getattr(augment, name)
+        values = [_value(value) for value in strengths.split(",")] if strengths else []
+        try:
+            inspect.signature(make).bind(*values)
+            stages.append(make(*values))
+        except TypeError:
+            takes = ", ".join(inspect.signature(make).parameters)
+            raise CnnjaxError(
+                f"{text!r} cannot be: {name} takes {takes}, in this order; "
+                "write e.g. shift:0.1 or rotate:15"
+            ) from None
+    return augment.compose(*stages) if stages else None
+
+
+def _value(text: str) -> object:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
