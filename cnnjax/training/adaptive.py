@@ -198,11 +198,12 @@ def ftrl(
     accumulator starts at 0.1). l1 and l2 act on kernels only (see `decayed`).
 
     What is stored is not z but s_t = z_t + w_{t+1} / eta_t, the slope of the penalties at the new
-    weights. Then eta_{t-1} cancels, and a rate may be 0, as at the begin of a warm-up:
+    weights. Then eta_{t-1} cancels, and the rate may be 0, as at the ends of many schedules:
 
-        q_t = w_t - eta_t (g_t + s_{t-1})    (= -eta_t z_t),   s_0 = 0
+        z_t = g_t + s_{t-1} - w_t / eta_t,   s_0 = 0
+        q_t = -eta_t z_t = w_t - eta_t (g_t + s_{t-1})
         w_{t+1} = (q_t - clip(q_t, -eta_t l1, eta_t l1)) / (1 + eta_t l2)
-        s_t = -clip(q_t / eta_t, -l1, l1) - l2 w_{t+1}
+        s_t = clip(z_t, -l1, l1) - l2 w_{t+1}
 
     Args:
       learning_rate: alpha.
@@ -227,10 +228,11 @@ def ftrl(
         w: jax.Array, g: jax.Array, n: jax.Array, s: jax.Array, eta: jax.Array, penalised: bool
     ) -> tuple[jax.Array, jax.Array]:
         absolute, squared = (l1, l2) if penalised else (0.0, 0.0)
+        z = g + s - jnp.where(w == 0, 0, w / eta)
         q = w - eta * (g + s)
         after = (q - jnp.clip(q, -eta * absolute, eta * absolute)) / (1 + eta * squared)
-        slope = -jnp.clip(q / eta, -absolute, absolute) - squared * after
-        return (after - w).astype(w.dtype), jnp.where(eta > 0, slope, s).astype(s.dtype)
+        slope = jnp.clip(z, -absolute, absolute) - squared * after
+        return (after - w).astype(w.dtype), slope.astype(s.dtype)
 
     def update(
         gradients: optax.Updates, state: FtrlState, params: optax.Params

@@ -160,14 +160,18 @@ def test_nesterov_takes_the_gradient_where_the_velocity_leads(rate):
 
 @pytest.mark.parametrize("gradient", [quadratic, sparse])
 @pytest.mark.parametrize("start", [START, np.zeros_like(START)], ids=["start", "zero"])
-def test_ftrl_minimises_all_gradients_so_far_plus_the_pulls_to_all_earlier_weights(gradient, start):
-    alpha, beta, l1, l2 = 0.3, 0.5, 0.2, 0.4
+@pytest.mark.parametrize("alpha", [0.3, lambda t: 0.3 * 0.9**t], ids=["constant", "falling"])
+def test_ftrl_minimises_all_gradients_so_far_plus_the_pulls_to_all_earlier_weights(
+    gradient, start, alpha
+):
+    beta, l1, l2 = 0.5, 0.2, 0.4
     w, gradients, inverse_etas, weights = start.astype(np.float64), [], [0.0], []
     places = []
     for t in range(STEPS):
         gradients.append(gradient(t, w).astype(np.float64))
         weights.append(w)
-        inverse_etas.append((beta + np.sqrt((np.stack(gradients) ** 2).sum(0))) / alpha)
+        rate = alpha(t) if callable(alpha) else alpha
+        inverse_etas.append((beta + np.sqrt((np.stack(gradients) ** 2).sum(0))) / rate)
         sigmas = [after - before for before, after in pairwise(inverse_etas)]
         # d/dw of sum g w + sum sigma (w - w_s)² / 2 + l2 w² / 2 + l1 |w| is 0:
         slope = sum(s * past for s, past in zip(sigmas, weights, strict=True)) - sum(gradients)
@@ -188,6 +192,15 @@ def test_ftrl_without_penalties_is_adagrad_with_beta_outside_the_root(rate):
         places.append(w)
     found = ours(ftrl(rate, beta=0.5), quadratic, START)
     np.testing.assert_allclose(found, places, rtol=1e-4, atol=1e-5)
+
+
+def test_a_rate_of_zero_is_the_limit_of_small_ones_for_ftrl_too():
+    places = [
+        ours(ftrl(lambda t, low=low: low if t % 4 == 0 else 0.3, l1=0.2, l2=0.4), quadratic, START)
+        for low in (0.0, 1e-12)
+    ]
+    np.testing.assert_array_equal(places[0][0], START)
+    np.testing.assert_allclose(*places, rtol=1e-4, atol=1e-5)
 
 
 def test_keras_ftrl_draws_initial_weights_to_zero_and_ours_does_not(keras):
