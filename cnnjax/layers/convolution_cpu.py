@@ -37,7 +37,11 @@ PIXELS_AT_A_TIME = 8192
 
 
 def convolve(
-    images: jax.Array, kernels: jax.Array, strides: tuple[int, int], pads: Pads
+    images: jax.Array,
+    kernels: jax.Array,
+    strides: tuple[int, int],
+    pads: Pads,
+    dilation: tuple[int, int],
 ) -> jax.Array:
     """[N, H, W, C], [kh, kw, C, O] -> [N, H', W', O]."""
     kh, kw, c, o = kernels.shape
@@ -47,15 +51,18 @@ def convolve(
     work = kh * kw * c * width / (c + width)
     in_library = max(c, width) >= LIBRARY_CHANNELS
     if strides == (1, 1) and in_library and work >= MULTIPLY_ADDS_PER_COPY:
-        return _side_by_side(images, kernels, pads)[..., :o]
-    return _canonical(images, kernels, strides, pads)[..., :o]
+        return _side_by_side(images, kernels, pads, dilation)[..., :o]
+    return _canonical(images, kernels, strides, pads, dilation)[..., :o]
 
 
-def _side_by_side(images: jax.Array, kernels: jax.Array, pads: Pads) -> jax.Array:
+def _side_by_side(
+    images: jax.Array, kernels: jax.Array, pads: Pads, dilation: tuple[int, int]
+) -> jax.Array:
     """Column j of image i is column j n + i of one wide image."""
     n, height, width, c = images.shape
     wide = images.transpose(1, 2, 0, 3).reshape(1, height, width * n, c)
-    y = _canonical(wide, kernels, pads=_widened(pads, n), dilation=(1, n))
+    apart = (dilation[0], dilation[1] * n)
+    y = _canonical(wide, kernels, pads=_widened(pads, n), dilation=apart)
     return y.reshape(y.shape[1], -1, n, kernels.shape[3]).transpose(2, 0, 1, 3)
 
 
@@ -65,30 +72,32 @@ def kernel_gradient(
     window: tuple[int, int],
     strides: tuple[int, int],
     pads: Pads,
+    dilation: tuple[int, int],
 ) -> jax.Array:
-    """dw[u, v, c, o] = sum_{n,i,j} x[n, i s + u, j s + v, c] dy[n, i, j, o].
+    """dw[u, v, c, o] = sum_{n,i,j} x[n, i s + u d, j s + v d, c] dy[n, i, j, o].
 
     This is a convolution too, of one image whose channels are the batch with a kernel as large as
     the gradient. The image's columns and channels share the axis along which threads divide the
-    work.
+    work; so of a dilated kernel the columns in between are computed too, and left out.
     """
     _, height, width, c = images.shape
     kh, kw = window
-    few = _images_at_a_time(gradient)
-    dtype = _of_sums(gradient)
+    span = (kw - 1) * dilation[1] + 1
+    few = images_at_a_time(gradient)
+    dtype = of_sums(gradient)
 
     def add(total: jax.Array, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         x, dy = batch
         image = x.reshape(few, -1).T.reshape(1, height, width * c, few)
         kernel = dy.transpose(1, 2, 0, 3)
-        dilation = (strides[0], strides[1] * c)
-        y = _canonical(image, kernel, pads=_widened(pads, c), dilation=dilation, dtype=dtype)
+        apart = (strides[0], strides[1] * c)
+        y = _canonical(image, kernel, (dilation[0], 1), _widened(pads, c), apart, dtype)
         # What lies beyond belongs to rows and columns of the images that no window reaches.
-        return total + y[0, :kh, : kw * c], None
+        return total + y[0, :kh, : span * c], None
 
-    batches = (_in_batches(images, few), _in_batches(gradient, few))
-    total, _ = lax.scan(add, jnp.zeros((kh, kw * c, gradient.shape[3]), dtype), batches)
-    return total.reshape(kh, kw, c, -1).astype(gradient.dtype)
+    batches = (in_batches(images, few), in_batches(gradient, few))
+    total, _ = lax.scan(add, jnp.zeros((kh, span * c, gradient.shape[3]), dtype), batches)
+    return total.reshape(kh, span, c, -1)[:, :: dilation[1]].astype(gradient.dtype)
 
 
 def image_gradient(
@@ -97,21 +106,24 @@ def image_gradient(
     size: tuple[int, int],
     strides: tuple[int, int],
     pads: Pads,
+    dilation: tuple[int, int],
 ) -> jax.Array:
-    """dx[n, i, j, c] = sum_{u,v,o} dy[n, (i - u) / s, (j - v) / s, o] w[u, v, c, o]."""
+    """dx[n, i, j, c] = sum_{u,v,o} dy[n, (i - u d) / s, (j - v d) / s, o] w[u, v, c, o]."""
     if kernels.shape[2] <= FEW_CHANNELS or strides != (1, 1):
-        return _image_gradient_by_windows(gradient, kernels, size, strides, pads)
+        return _image_gradient_by_windows(gradient, kernels, size, strides, pads, dilation)
     # The convolution of the gradient with the kernels turned by 180 degrees. It is padded until
     # every pixel of the images has met every weight; the pixels of the padding get nothing.
     crops, outside = [], []
-    for n, m, k, (low, _) in zip(size, gradient.shape[1:3], kernels.shape[:2], pads, strict=True):
-        before, after = k - 1 - low, n + low - m
+    for n, m, k, d, (low, _) in zip(
+        size, gradient.shape[1:3], kernels.shape[:2], dilation, pads, strict=True
+    ):
+        before, after = (k - 1) * d - low, n + low - m
         crops.append((min(before, 0), min(after, 0), 0))
         outside.append((max(before, 0), max(after, 0)))
     zero = jnp.zeros((), gradient.dtype)
     gradient = lax.pad(gradient, zero, ((0, 0, 0), *crops, (0, 0, 0)))
     turned = kernels[::-1, ::-1].transpose(0, 1, 3, 2)
-    return convolve(gradient, turned, (1, 1), tuple(outside))
+    return convolve(gradient, turned, (1, 1), tuple(outside), dilation)
 
 
 def _image_gradient_by_windows(
@@ -120,12 +132,13 @@ def _image_gradient_by_windows(
     size: tuple[int, int],
     strides: tuple[int, int],
     pads: Pads,
+    dilation: tuple[int, int],
 ) -> jax.Array:
     """The gradient of every window by itself, then all of them added where they lie."""
     _, height, width, o = gradient.shape
     kh, kw, c, _ = kernels.shape
-    few = _images_at_a_time(gradient)
-    dtype = _of_sums(gradient)
+    few = images_at_a_time(gradient)
+    dtype = of_sums(gradient)
     weights = kernels.reshape(-1, o).T
 
     def fold(dy: jax.Array) -> jax.Array:
@@ -136,20 +149,20 @@ def _image_gradient_by_windows(
         for u in range(kh):
             for v in range(kw):
                 places = [
-                    (w - low, length + low - w - (m - 1) * s - 1, s - 1)
-                    for w, length, m, s, (low, _) in zip(
-                        (u, v), size, (height, width), strides, pads, strict=True
+                    (w * d - low, length + low - w * d - (m - 1) * s - 1, s - 1)
+                    for w, length, m, s, d, (low, _) in zip(
+                        (u, v), size, (height, width), strides, dilation, pads, strict=True
                     )
                 ]
                 total += lax.pad(windows[:, :, :, u, v], zero, ((0, 0, 0), *places, (0, 0, 0)))
         return total.astype(gradient.dtype)
 
-    folded = lax.map(fold, _in_batches(gradient, few)).reshape(-1, *size, c)
+    folded = lax.map(fold, in_batches(gradient, few)).reshape(-1, *size, c)
     # Without the barrier XLA may add the windows up again in everything that reads their sum.
     return lax.optimization_barrier(folded)
 
 
-def _images_at_a_time(gradient: jax.Array) -> int:
+def images_at_a_time(gradient: jax.Array) -> int:
     """A divisor of the number of images, 4 at least; all of them where there is none."""
     n, height, width, _ = gradient.shape
     wanted = min(n, max(4, PIXELS_AT_A_TIME // (height * width)))
@@ -157,11 +170,13 @@ def _images_at_a_time(gradient: jax.Array) -> int:
     return best if best >= 4 else n
 
 
-def _in_batches(x: jax.Array, few: int) -> jax.Array:
+def in_batches(x: jax.Array, few: int) -> jax.Array:
+    """[N, ...] -> [N / few, few, ...]."""
     return x.reshape(-1, few, *x.shape[1:])
 
 
-def _of_sums(x: jax.Array) -> jnp.dtype:
+def of_sums(x: jax.Array) -> jnp.dtype:
+    """In what many numbers of a dtype are added: float32 at least."""
     return jnp.promote_types(x.dtype, jnp.float32)
 
 

@@ -96,6 +96,16 @@ def same_padding(kernel: int | tuple[int, int]) -> tuple[int, int]:
     return tuple((k - 1) // 2 for k in sizes)
 
 
+def dilated(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+    """The window that a dilated kernel spans: d (k - 1) + 1."""
+    return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+
+
+def pad_edge(x: jax.Array, pads: Pads) -> jax.Array:
+    """[N, H, W, C] padded by the nearest pixel of its edge."""
+    return jnp.pad(x, ((0, 0), *pads, (0, 0)), mode="edge")
+
+
 def resolve_padding(
     padding: Padding, size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]
 ) -> Pads:
