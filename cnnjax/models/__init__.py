@@ -8,12 +8,33 @@ from cnnjax.models.alexnet import AlexNet, AlexNetSmall
 from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
 from cnnjax.models.network import Network, check_takes
+from cnnjax.models.stacks import ConvStack
+from cnnjax.models.vgg import (
+    VGG11,
+    VGG11BN,
+    VGG13,
+    VGG13BN,
+    VGG16,
+    VGG16BN,
+    VGG19,
+    VGG19BN,
+)
 
 __all__ = [
+    "IMAGES",
     "MLP",
     "NETWORKS",
+    "VGG11",
+    "VGG11BN",
+    "VGG13",
+    "VGG13BN",
+    "VGG16",
+    "VGG16BN",
+    "VGG19",
+    "VGG19BN",
     "AlexNet",
     "AlexNetSmall",
+    "ConvStack",
     "LeNet5",
     "Network",
     "check_takes",
@@ -24,16 +45,42 @@ __all__ = [
 NETWORKS: dict[str, type[Network]] = {
     "alexnet": AlexNet,
     "alexnet_small": AlexNetSmall,
+    "conv_stack": ConvStack,
     "lenet5": LeNet5,
     "mlp": MLP,
+    "vgg11": VGG11,
+    "vgg11_bn": VGG11BN,
+    "vgg13": VGG13,
+    "vgg13_bn": VGG13BN,
+    "vgg16": VGG16,
+    "vgg16_bn": VGG16BN,
+    "vgg19": VGG19,
+    "vgg19_bn": VGG19BN,
 }
+
+IMAGES: dict[str, tuple[int, int, int]] = {
+    "alexnet": (227, 227, 3),
+    "alexnet_small": (32, 32, 3),
+    "conv_stack": (9, 9, 1),
+    "lenet5": (32, 32, 1),
+    "mlp": (28, 28, 1),
+    "vgg11": (224, 224, 3),
+    "vgg11_bn": (224, 224, 3),
+    "vgg13": (224, 224, 3),
+    "vgg13_bn": (224, 224, 3),
+    "vgg16": (224, 224, 3),
+    "vgg16_bn": (224, 224, 3),
+    "vgg19": (224, 224, 3),
+    "vgg19_bn": (224, 224, 3),
+}
+"""(height, width, channels) of the images that a network's paper or lecture gives it."""
 
 
 def list_models() -> list[str]:
     """Returns the names that `create` knows, sorted.
 
-    >>> list_models()
-    ['alexnet', 'alexnet_small', 'lenet5', 'mlp']
+    >>> list_models()[:4]
+    ['alexnet', 'alexnet_small', 'conv_stack', 'lenet5']
     """
     return sorted(NETWORKS)
 

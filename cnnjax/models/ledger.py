@@ -31,6 +31,7 @@ class Row:
       output: shape of what the stage gives for one image; of the last array, if it gives several.
       arithmetic: how its parameters are counted, e.g. "6·(5·5·1+1)".
       parameters: how many there are.
+      weights: those of them in kernels, i.e. without biases, scales and the like.
       convolutional: those of them that belong to convolutions, biases included.
       dense: those of them that belong to fully connected layers, biases included.
       statistics: numbers that are kept but not learned, such as the running means of batch norm.
@@ -46,6 +47,7 @@ class Row:
     output: Shape
     arithmetic: str
     parameters: int
+    weights: int
     convolutional: int
     dense: int
     statistics: int
@@ -124,6 +126,7 @@ def _row(stage: StageTrace, field: ReceptiveField, kept: int) -> Row:
         output=jax.tree.leaves(stage.outputs)[-1].shape[1:],
         arithmetic=arithmetic(layers),
         parameters=sum(leaf.size for leaf in leaves),
+        weights=sum(math.prod(layer.get("kernel", (0,))) for layer in layers),
         convolutional=counts["convolution"],
         dense=counts["dense"],
         statistics=sum(
