@@ -1,7 +1,7 @@
 """Training: what to descend, how to step, and the loop around it."""
 
 from cnnjax.training import checkpoints, losses, metrics, schedules, scores
-from cnnjax.training.adaptive import adadelta, adam, adamax, adamw, ftrl, nadam
+from cnnjax.training.adaptive import adadelta, adam, adamax, adamw, nadam
 from cnnjax.training.choices import OPTIMIZERS, SCHEDULES, create_optimizer, create_schedule
 from cnnjax.training.fit import DivergedError, duration, evaluate, fit, totals
 from cnnjax.training.links import chain, constrain_max_norm, l1_decay, scale_by_stage, weight_decay
@@ -14,6 +14,7 @@ from cnnjax.training.optimizers import (
     rmsprop,
     sgd,
 )
+from cnnjax.training.proximal import ftrl
 from cnnjax.training.state import (
     TrainState,
     Variables,

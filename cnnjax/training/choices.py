@@ -9,7 +9,7 @@ import optax
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.training import schedules
-from cnnjax.training.adaptive import adadelta, adam, adamax, adamw, ftrl, nadam
+from cnnjax.training.adaptive import adadelta, adam, adamax, adamw, nadam
 from cnnjax.training.optimizers import (
     adagrad,
     adam_simplified,
@@ -18,6 +18,7 @@ from cnnjax.training.optimizers import (
     rmsprop,
     sgd,
 )
+from cnnjax.training.proximal import ftrl
 from cnnjax.training.settings import LearningRate
 
 _T = TypeVar("_T")

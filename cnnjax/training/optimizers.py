@@ -8,7 +8,7 @@ docstring says whose they are.
 The state (velocities, running averages) exists for the parameters that `init` was given, and in
 their dtype. Keep parameters in float32, also when a network computes in bfloat16 (`param_dtype`
 and `dtype` of a network): bfloat16 has 8 binary digits, so a running average that keeps 0.999 of
-its past stands still there, and a step below 1/256 of a weight is lost.
+its past stands still there, and a step below 1/512 of a weight is lost.
 """
 
 from functools import lru_cache

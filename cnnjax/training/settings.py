@@ -1,5 +1,6 @@
 """The settings of optimizers and schedules: what they may be, and one object for each setting."""
 
+import inspect
 import math
 from collections.abc import Callable
 from functools import lru_cache, wraps
@@ -23,11 +24,14 @@ def one_per_setting(constructor: Callable[_P, _T]) -> Callable[_P, _T]:
     Raises:
       CnnjaxError: an argument has no hash, as arrays, lists and dicts have none.
     """
-    remembered = lru_cache(constructor)
+    remembered = lru_cache(typed=True)(constructor)  # typed: True is not 1.0
+    signature = inspect.signature(constructor)
 
     @wraps(constructor)
     def construct(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        for argument in (*args, *kwargs.values()):
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()  # a default that is written out is the same setting
+        for argument in (*bound.args, *bound.kwargs.values()):
             try:
                 hash(argument)
             except TypeError:
@@ -35,7 +39,7 @@ def one_per_setting(constructor: Callable[_P, _T]) -> Callable[_P, _T]:
                     f"{constructor.__name__} was given {argument!r}; its settings are plain "
                     "numbers, tuples and schedules; convert it first, e.g. with float()"
                 ) from None
-        return remembered(*args, **kwargs)
+        return remembered(*bound.args, **bound.kwargs)
 
     return construct
 

@@ -185,6 +185,11 @@ def test_one_setting_is_one_object(name):
     assert OPTIMIZERS[name](0.1, **settings) is not OPTIMIZERS[name](0.2, **settings)
 
 
+def test_a_default_that_is_written_out_is_the_same_setting():
+    assert momentum(0.1) is momentum(learning_rate=0.1, gamma=0.9)
+    assert adadelta() is adadelta(1.0, rho=0.95)
+
+
 @pytest.mark.parametrize("rate", [-0.1, float("nan"), float("inf"), "0.1", True, None])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_rate_that_is_none_is_one_clear_error(name, rate):
@@ -227,8 +232,10 @@ def test_the_strengths_of_ftrl_and_adamw_are_checked():
         adamw(0.1, weight_decay=-1)
     with pytest.raises(CnnjaxError, match=r"epsilon=0 cannot be"):
         adamw(0.1, weight_decay=0, epsilon=0)
-    assert sgd(0.0)
-    assert adadelta() is adadelta()
+
+
+def test_a_rate_of_zero_is_no_error():
+    assert first_step(sgd(0.0)) == 0
 
 
 def test_an_array_in_place_of_a_number_is_one_clear_error():
