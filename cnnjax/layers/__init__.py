@@ -1,6 +1,8 @@
 """The layers: pure functions of arrays, and the Flax modules made of them."""
 
+from cnnjax.layers import kernels
 from cnnjax.layers.activations import elu, leaky_relu, maxout, relu, sigmoid, softmax, tanh
+from cnnjax.layers.average_pooling import avg_pool, global_avg_pool
 from cnnjax.layers.convolution import conv2d
 from cnnjax.layers.initializers import (
     constant,
@@ -20,6 +22,7 @@ from cnnjax.layers.normalization import (
     batch_statistics,
     local_response_norm,
 )
+from cnnjax.layers.pooling import lp_pool, subsample
 from cnnjax.layers.regularization import dropout, max_norm
 from cnnjax.layers.windows import Padding, PadMode, output_size, same_padding
 
@@ -30,6 +33,7 @@ __all__ = [
     "Maxout",
     "PadMode",
     "Padding",
+    "avg_pool",
     "batch_norm",
     "batch_statistics",
     "constant",
@@ -37,13 +41,16 @@ __all__ = [
     "dropout",
     "elu",
     "gaussian",
+    "global_avg_pool",
     "glorot_truncated",
     "glorot_uniform",
     "he_normal",
     "he_truncated",
+    "kernels",
     "leaky_relu",
     "lecun_uniform",
     "local_response_norm",
+    "lp_pool",
     "max_norm",
     "max_pool",
     "maxout",
@@ -52,6 +59,7 @@ __all__ = [
     "same_padding",
     "sigmoid",
     "softmax",
+    "subsample",
     "tanh",
     "truncated_normal",
 ]

@@ -9,6 +9,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from cnnjax.errors import CnnjaxError
 
@@ -104,6 +105,12 @@ def dilated(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, in
 def pad_edge(x: jax.Array, pads: Pads) -> jax.Array:
     """[N, H, W, C] padded by the nearest pixel of its edge."""
     return jnp.pad(x, ((0, 0), *pads, (0, 0)), mode="edge")
+
+
+def shifts(x: jax.Array, k: int, s: int, axis: int) -> list[jax.Array]:
+    """Of all windows the first pixel, the second, ... the k-th, along one axis."""
+    last = (x.shape[axis] - k) // s * s
+    return [lax.slice_in_dim(x, u, u + last + 1, s, axis) for u in range(k)]
 
 
 def resolve_padding(
