@@ -109,7 +109,8 @@ def batch_norm(
       y, of the shape and dtype of x; computed in float32 at least.
 
     Raises:
-      CnnjaxError: an epsilon that is not positive, statistics of another number of channels.
+      CnnjaxError: an epsilon that is not positive, integers, statistics of another number of
+        channels.
 
     >>> x = jnp.array([[1.0], [3.0]])
     >>> y = batch_norm(x, *batch_statistics(x), scale=4.0, bias=5.0, epsilon=3.0)
@@ -118,6 +119,11 @@ def batch_norm(
     """
     if not epsilon > 0.0:
         raise CnnjaxError(f"epsilon is {epsilon}; give a positive one, such as 1e-5")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise CnnjaxError(
+            f"batch_norm got an input of type {x.dtype}; it takes floating point, convert it "
+            'first, e.g. x.astype("float32")'
+        )
     if not mean.shape == variance.shape == x.shape[-1:]:
         raise CnnjaxError(
             f"an input of shape {x.shape} with a mean of shape {mean.shape} and a variance of "
