@@ -79,8 +79,14 @@ def test_the_hinge_is_not_the_categorical_hinge_of_keras_which_takes_the_worst_r
 
 
 def test_the_gradients_are_those_of_keras_too():
-    theirs = jax.grad(
-        lambda s: keras.losses.sparse_categorical_crossentropy(LABELS, s, from_logits=True).sum()
-    )
-    ours = jax.grad(lambda s: losses.softmax_cross_entropy(s, LABELS).sum())
+    @jax.jit
+    @jax.grad
+    def theirs(s):
+        return keras.losses.sparse_categorical_crossentropy(LABELS, s, from_logits=True).sum()
+
+    @jax.jit
+    @jax.grad
+    def ours(s):
+        return losses.softmax_cross_entropy(s, LABELS).sum()
+
     np.testing.assert_allclose(ours(LOGITS), theirs(LOGITS), atol=2e-6)

@@ -11,9 +11,9 @@ from cnnjax.training import losses
 
 SCORES = jnp.array([[3.2, 5.1, -1.7]])  # lecture 3's example: cat, car, frog; it is a cat
 RANDOM = np.random.RandomState(0)
-LOGITS = RANDOM.normal(0, 3, (200, 5)).astype(np.float32)
-LABELS = RANDOM.randint(0, 5, 200)
-TRUTH = RANDOM.randint(0, 2, (200, 5))
+LOGITS = RANDOM.normal(0, 3, (64, 5)).astype(np.float32)
+LABELS = RANDOM.randint(0, 5, 64)
+TRUTH = RANDOM.randint(0, 2, (64, 5))
 EXTREME = jnp.array([[1e4, 0.0, -1e4], [1e4, 0.0, -1e4], [-1e4, -1e4, -1e4]])
 
 
@@ -51,7 +51,7 @@ def test_the_svm_loss_pushes_the_offenders_apart_and_leaves_the_others_alone():
 
 def test_the_softmax_loss_is_minus_the_log_of_the_softmax():
     wide = LOGITS.astype(float)
-    expected = logsumexp(wide, axis=1) - wide[np.arange(200), LABELS]
+    expected = logsumexp(wide, axis=1) - wide[np.arange(64), LABELS]
     sparse = losses.softmax_cross_entropy(LOGITS, LABELS)
     dense = losses.softmax_cross_entropy_dense(LOGITS, one_hot(LABELS, 5))
     np.testing.assert_allclose(sparse, expected, rtol=1e-5, atol=1e-6)
@@ -59,7 +59,7 @@ def test_the_softmax_loss_is_minus_the_log_of_the_softmax():
 
 
 def test_of_a_uniform_prediction_the_softmax_loss_is_the_log_of_the_number_of_classes():
-    for classes in (2, 10, 1000):
+    for classes in (2, 1000):
         loss = losses.softmax_cross_entropy(jnp.full((1, classes), 7.0), jnp.array([1]))
         assert loss[0] == pytest.approx(np.log(classes), rel=1e-6)
 
@@ -74,7 +74,7 @@ def test_a_dense_target_is_weighed_class_by_class():
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 0.99])
 def test_label_smoothing_mixes_the_label_with_every_class_alike(alpha):
     log_p = LOGITS.astype(float) - logsumexp(LOGITS.astype(float), axis=1, keepdims=True)
-    own = -log_p[np.arange(200), LABELS]
+    own = -log_p[np.arange(64), LABELS]
     expected = (1 - alpha) * own - alpha * log_p.mean(axis=1)
     sparse = losses.softmax_cross_entropy(LOGITS, LABELS, label_smoothing=alpha)
     dense = losses.softmax_cross_entropy_dense(LOGITS, one_hot(LABELS, 5), label_smoothing=alpha)
@@ -91,7 +91,7 @@ def test_the_binary_loss_is_the_slide_with_two_terms():
 
 
 def test_the_binary_loss_is_the_softmax_loss_of_the_logits_0_and_s():
-    two = np.stack([np.zeros(200), LOGITS[:, 0]], axis=1).astype(np.float32)
+    two = np.stack([np.zeros(64), LOGITS[:, 0]], axis=1).astype(np.float32)
     of_two = losses.softmax_cross_entropy(two, TRUTH[:, 0])
     of_one = losses.sigmoid_binary_cross_entropy(LOGITS[:, 0], TRUTH[:, 0])
     np.testing.assert_allclose(of_one, of_two, rtol=1e-5, atol=1e-6)
@@ -119,25 +119,31 @@ def test_confident_and_wrong_is_learnt_from_where_the_squared_error_of_a_sigmoid
         return losses.sigmoid_binary_cross_entropy(s, jnp.ones(1)).sum()
 
     wrong = jnp.array([-20.0])
-    assert jax.grad(cross_entropy)(wrong)[0] == pytest.approx(-1)
-    assert abs(jax.grad(squared)(wrong)[0]) < 1e-8
+    assert jax.jit(jax.grad(cross_entropy))(wrong)[0] == pytest.approx(-1)
+    assert abs(jax.jit(jax.grad(squared))(wrong)[0]) < 1e-8
 
 
 def test_the_gradient_of_the_softmax_loss_is_prediction_less_target():
-    gradient = jax.grad(lambda s: losses.softmax_cross_entropy(s, LABELS).sum())(LOGITS)
+    gradient = jax.jit(jax.grad(lambda s: losses.softmax_cross_entropy(s, LABELS).sum()))(LOGITS)
     expected = jax.nn.softmax(LOGITS) - one_hot(LABELS, 5)
     np.testing.assert_allclose(gradient, expected, atol=2e-6)
 
 
 def test_the_gradients_vanish_where_the_prediction_is_the_target():
     target = jnp.array([[0.2, 0.3, 0.5]])
-    dense = jax.grad(lambda s: losses.softmax_cross_entropy_dense(s, target).sum())
-    binary = jax.grad(lambda s: losses.sigmoid_binary_cross_entropy(s, target).sum())
+
+    @jax.jit
+    def dense(s):
+        return jax.grad(lambda s: losses.softmax_cross_entropy_dense(s, target).sum())(s)
+
+    @jax.jit
+    def binary(s):
+        return jax.grad(lambda s: losses.sigmoid_binary_cross_entropy(s, target).sum())(s)
+
     np.testing.assert_allclose(dense(jnp.log(target)), 0, atol=1e-6)
     np.testing.assert_allclose(binary(jnp.log(target / (1 - target))), 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
@@ -153,16 +159,21 @@ def test_the_gradients_vanish_where_the_prediction_is_the_target():
     ],
     ids=["sparse", "dense", "smooth", "binary of 0", "binary of 1", "hinge"],
 )
-def test_at_extreme_logits_values_and_gradients_are_finite_and_right(loss, expected, dtype):
-    logits = EXTREME.astype(dtype)
-    values, pull = jax.vjp(loss, logits)
-    (gradient,) = pull(jnp.ones_like(values))
-    assert values.dtype == jnp.float32
-    assert gradient.dtype == dtype
-    assert bool(jnp.isfinite(values).all() & jnp.isfinite(gradient).all())
-    if expected is not None:  # bfloat16 has 9984 for 10000
-        rounding = {"rtol": 1e-6, "atol": 1e-3} if dtype == jnp.float32 else {"rtol": 2e-3}
-        np.testing.assert_allclose(values, expected, **rounding)
+def test_at_extreme_logits_values_and_gradients_are_finite_and_right(loss, expected):
+    @jax.jit
+    def both(logits):
+        values, pull = jax.vjp(loss, logits)
+        return values, pull(jnp.ones_like(values))[0]
+
+    for dtype in (jnp.float32, jnp.bfloat16):
+        values, gradient = both(EXTREME.astype(dtype))
+        assert values.dtype == jnp.float32
+        assert gradient.dtype == dtype
+        assert np.isfinite(values).all()
+        assert np.isfinite(np.asarray(gradient, np.float32)).all()
+        if expected is not None:  # bfloat16 has 9984 for 10000
+            rounding = {"rtol": 1e-6, "atol": 1e-3} if dtype == jnp.float32 else {"rtol": 2e-3}
+            np.testing.assert_allclose(values, expected, **rounding)
 
 
 def test_half_precision_logits_lose_nothing_more():

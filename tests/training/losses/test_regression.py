@@ -21,7 +21,7 @@ DISTANCES = [
 ]
 CONVEX = [loss for loss in DISTANCES if loss is not losses.mean_squared_logarithmic_error]
 RANDOM = np.random.RandomState(2)
-A, B, Y = (RANDOM.normal(2, 1.5, (300, 3)).astype(np.float32) for _ in range(3))
+A, B, Y = (RANDOM.normal(2, 1.5, (64, 5)).astype(np.float32) for _ in range(3))
 
 
 @pytest.mark.parametrize(
@@ -39,16 +39,17 @@ def test_the_lectures_differ_in_whether_they_sum_or_average(loss, expected):
 
 @pytest.mark.parametrize("loss", DISTANCES)
 def test_a_loss_is_0_at_the_target_and_positive_elsewhere(loss):
-    target = jnp.abs(Y)
+    target = np.abs(Y)
     np.testing.assert_allclose(loss(target, target), 0, atol=2e-7)
-    assert bool((loss(target + 0.5, target) > 0).all())
-    assert bool((loss(target + 0.9, target) > loss(target + 0.5, target)).all())
+    near, far = (np.asarray(loss(target + e, target)) for e in (0.5, 0.9))
+    assert (near > 0).all()
+    assert (far > near).all()
 
 
 @pytest.mark.parametrize("loss", DISTANCES)
 def test_the_gradient_vanishes_at_the_target(loss):
-    target = jnp.abs(Y[:20])
-    gradient = jax.grad(lambda p: loss(p, target).sum())(target)
+    target = np.abs(Y)
+    gradient = jax.jit(jax.grad(lambda p: loss(p, target).sum()))(target)
     np.testing.assert_allclose(gradient, 0, atol=1e-6)
 
 
@@ -59,7 +60,9 @@ def test_the_losses_are_convex_in_the_prediction(loss):
 
 
 def gradient_of_error(loss, error):
-    return float(jax.grad(lambda p: loss(p, jnp.zeros(1)).sum())(jnp.array([error]))[0])
+    return float(
+        jax.grad(lambda p: loss(p, np.zeros(1, np.float32)).sum())(np.array([error], np.float32))[0]
+    )
 
 
 @pytest.mark.parametrize("error", [-100.0, -0.5, 0.0, 0.5, 100.0])
@@ -121,9 +124,8 @@ def test_the_cosine_knows_directions_only():
 
 def test_the_cosine_of_nothing_is_0_with_a_finite_gradient():
     y = jnp.array([[3.0, 4.0]])
-    value, gradient = jax.value_and_grad(lambda p: losses.cosine_similarity(p, y).sum())(
-        jnp.zeros((1, 2))
-    )
+    measure = jax.jit(jax.value_and_grad(lambda p: losses.cosine_similarity(p, y).sum()))
+    value, gradient = measure(jnp.zeros((1, 2)))
     assert value == 0
     assert bool(jnp.isfinite(gradient).all())
 
@@ -137,9 +139,9 @@ def test_half_precision_predictions_give_what_their_float32_values_give(loss):
 
 @pytest.mark.parametrize("loss", DISTANCES)
 def test_one_value_per_example_whatever_their_shape(loss):
-    flat, shaped = loss(A, Y), loss(A.reshape(300, 3, 1), Y.reshape(300, 3, 1))
+    flat, shaped = loss(A, Y), loss(A.reshape(64, 5, 1), Y.reshape(64, 5, 1))
     np.testing.assert_allclose(flat, shaped, rtol=1e-6)
-    assert loss(A[:, 0], Y[:, 0]).shape == (300,)
+    assert loss(A[:, 0], Y[:, 0]).shape == (64,)
     assert jnp.array_equal(loss(A[:, :1], Y[:, 0]), loss(A[:, 0], Y[:, 0]))
 
 
