@@ -96,7 +96,8 @@ def nadam(
 
     m and vhat are those of `adam`. (Dozat's vhat has one more factor beta2, which he does not
     explain and nobody implements.) Keras warms the momentum up, mu_t = beta1 (1 - 0.96^t / 2),
-    with Dozat's 0.96^(t / 250) made 250 times as fast; from some 100 steps on the two coincide.
+    with Dozat's 0.96^(t / 250) made 250 times as fast; after some 100 steps the two momenta
+    coincide.
 
     Args:
       learning_rate: eta.

@@ -102,7 +102,7 @@ def cosine(rate: float, steps: int, floor: float = 0.0) -> optax.Schedule:
 def warmup(schedule: LearningRate, steps: int) -> optax.Schedule:
     """A linear start in front of any schedule: eta_t = s(0) t / steps, then s(t - steps).
 
-    Goyal et al. 2017, section 2.2. The first step has the rate 0.
+    Goyal et al. 2017, section 2.2, who begin at a small rate; here the first step has the rate 0.
 
     Args:
       schedule: s, what follows; a number for a constant rate.

@@ -36,8 +36,9 @@ def one_per_setting(constructor: Callable[_P, _T]) -> Callable[_P, _T]:
                 hash(argument)
             except TypeError:
                 raise CnnjaxError(
-                    f"{constructor.__name__} was given {argument!r}; its settings are plain "
-                    "numbers, tuples and schedules; convert it first, e.g. with float()"
+                    f"{constructor.__name__} was given a setting of type "
+                    f"{type(argument).__name__}; expected a number, a tuple or a schedule; "
+                    "convert it first, e.g. with float() or tuple()"
                 ) from None
         return remembered(*bound.args, **bound.kwargs)
 

@@ -195,12 +195,16 @@ def test_ftrl_without_penalties_is_adagrad_with_beta_outside_the_root(rate):
 
 
 def test_a_rate_of_zero_is_the_limit_of_small_ones_for_ftrl_too():
-    places = [
-        ours(ftrl(lambda t, low=low: low if t % 4 == 0 else 0.3, l1=0.2, l2=0.4), quadratic, START)
+    def pausing(low):
+        return lambda t: low if t % 4 == 0 else 0.3
+
+    start = START * [[0, 1, 1], [1, 1, 1]]  # a weight of 0 among them
+    found, limit = (
+        ours(ftrl(pausing(low), l1=0.2, l2=0.4), quadratic, start.astype(np.float32))
         for low in (0.0, 1e-12)
-    ]
-    np.testing.assert_array_equal(places[0][0], START)
-    np.testing.assert_allclose(*places, rtol=1e-4, atol=1e-5)
+    )
+    np.testing.assert_array_equal(found[0], start)
+    np.testing.assert_allclose(found, limit, rtol=1e-4, atol=1e-5)
 
 
 def test_keras_ftrl_draws_initial_weights_to_zero_and_ours_does_not(keras):

@@ -239,7 +239,9 @@ def test_a_rate_of_zero_is_no_error():
 
 
 def test_an_array_in_place_of_a_number_is_one_clear_error():
-    with pytest.raises(CnnjaxError, match=r"momentum was given .* plain numbers.*float\(\)"):
+    with pytest.raises(
+        CnnjaxError, match=r"momentum was given a setting of type Array.*number.*float\(\)"
+    ):
         momentum(jnp.float32(0.1))
 
 
