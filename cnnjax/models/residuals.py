@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from itertools import compress
 
 import jax
 import jax.numpy as jnp
@@ -67,11 +68,24 @@ def _forward(network: Network, stage: StageTrace) -> tuple[core.Jaxpr, int]:
 
 
 def _made_of_the_images(jaxpr: core.Jaxpr, stage: StageTrace) -> set[core.Var]:
-    """The inputs, and what depends on them or on the random key."""
+    """The inputs, and what depends on them or on the random key; not constants, nor weights."""
     key_and_inputs = 1 + len(jax.tree.leaves(stage.inputs))
-    made = set(jaxpr.invars[-key_and_inputs:])
+    return _dependent(jaxpr, jaxpr.invars[-key_and_inputs:])
+
+
+def _dependent(jaxpr: core.Jaxpr, on: list[core.Var]) -> set[core.Var]:
+    made = set(on)
     for equation in jaxpr.eqns:
-        if any(v in made for v in equation.invars if not isinstance(v, core.Literal)):
+        reads = [not isinstance(v, core.Literal) and v in made for v in equation.invars]
+        if not any(reads):
+            continue
+        closed = equation.params.get("jaxpr")
+        if isinstance(closed, core.ClosedJaxpr) and len(closed.jaxpr.invars) == len(reads):
+            function = closed.jaxpr
+            inner = _dependent(function, list(compress(function.invars, reads)))
+            gives = [not isinstance(v, core.Literal) and v in inner for v in function.outvars]
+            made.update(compress(equation.outvars, gives))
+        else:
             made.update(equation.outvars)
     return made
 

@@ -133,6 +133,11 @@ def _broadcast(equation: core.JaxprEqn, operand: Operand) -> Span:
     return operand.span.on(axis)
 
 
+def _tile(equation: core.JaxprEqn, operand: Operand) -> Span:
+    once = equation.params["reps"][operand.span.axis] == 1
+    return operand.span if once else operand.together()
+
+
 def _reshape(equation: core.JaxprEqn, operand: Operand) -> Span:
     """An axis survives where as much lies in front of it as before; else all is seen at once."""
     shape, old, axis = equation.outvars[0].aval.shape, operand.shape, operand.span.axis
@@ -173,12 +178,16 @@ def _along_axis(equation: core.JaxprEqn, operand: Operand) -> Span:
 
 
 def _elementwise(equation: core.JaxprEqn, operand: Operand) -> Span:
-    same = all(v.aval.shape == operand.shape for v in equation.outvars)
+    shape, axis = equation.outvars[0].aval.shape, operand.span.axis
+    # One of one element along an axis is taken for all, in some operations without a broadcast.
+    fits = len(shape) == len(operand.shape) and all(
+        n in (1, m) for n, m in zip(operand.shape, shape, strict=True)
+    )
     # What works along an axis or by indices says so in its parameters.
     locating = {"axis", "axes", "dimension", "dimensions", "dimension_numbers", "fft_lengths"}
-    if not same or locating & set(equation.params) or _has_function(equation):
+    if not fits or locating & set(equation.params) or _has_function(equation):
         raise _unknown(f"the operation {equation.primitive.name!r}")
-    return operand.span
+    return operand.span if operand.shape[axis] == shape[axis] else operand.together()
 
 
 def _has_function(equation: core.JaxprEqn) -> bool:
@@ -201,6 +210,7 @@ RULES = {
     "reshape": _reshape,
     "slice": _slice,
     "squeeze": _squeeze,
+    "tile": _tile,
     "transpose": _transpose,
     **dict.fromkeys(("concatenate", "split", "sort", "rev"), _along_axis),
     **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"), _along_axis),
