@@ -6,7 +6,7 @@ the sum is summarised once, at the end. Counts are integers, so that no grouping
 The measures take what the network gave, logits, as the losses do.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -202,13 +202,3 @@ mae = Metric("absolute_error", mean_absolute_error, (("mae", mean),))
 
 rmse = Metric("squared_error", mean_squared_error, (("rmse", root_mean),))
 """The root of the mean squared error, over examples and outputs."""
-
-
-def means(sums: Mapping[str, float]) -> dict[str, float]:
-    """Divides every sum by the number of examples, which stands under "count".
-
-    >>> means({"loss": 3.0, "accuracy": 1.0, "count": 2.0})
-    {'loss': 1.5, 'accuracy': 0.5}
-    """
-    count = float(sums["count"])
-    return {name: float(value) / count for name, value in sums.items() if name != "count"}

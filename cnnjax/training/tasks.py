@@ -97,10 +97,10 @@ class Task(NamedTuple):
         Raises:
           CnnjaxError: their dtype, shape or range is wrong for this task and number of outputs.
         """
-        if len(outputs_shape) != 2:
+        if len(outputs_shape) != 2 or outputs_shape[1] < 1:
             raise CnnjaxError(
-                f"the network's outputs have shape {list(outputs_shape)}; a task takes [N, K]; "
-                "end the network with its head"
+                f"the network's outputs have shape {list(outputs_shape)}; a task takes [N, K] "
+                "with K of 1 or more; end the network with its head"
             )
         targets = np.asarray(targets)
         if targets.size == 0:
