@@ -127,7 +127,11 @@ def all_labels_correct(logits: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def confusions(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """A confusion matrix of each example, a single True: bool `[N, K, K]`, rows = predicted."""
+    """A confusion matrix of each example, a single True: bool `[N, K, K]`, rows = predicted.
+
+    For up to about a hundred classes: 256 examples of 1000 classes take 1 GB on the way. There,
+    predict first and count with `scores.confusion_matrix`; `class_counts` has no such limit.
+    """
     require_labels("confusions", logits, labels)
     classes = jnp.arange(logits.shape[1])
     predicted = jnp.argmax(logits, axis=1)[:, None] == classes
