@@ -1,10 +1,10 @@
 """Real short trainings, each spoiled in one way that provokes a known case of the learning curve.
 
 A base is a training that is well set. Its variants change one thing: the learning rate is too low
-(`slow`), the network too small (`small`, trained ten times as long, so that time is not what it
-lacks), the training images too few (`few`), or too few with a learning rate that jumps after half
-of the run (`unstable`). What undoes the change is the remedy, so the base also says what a remedy
-is worth. Thresholds were chosen on the bases marked "chosen" alone; the others were held out.
+(`slow`), the network too small (`small`, trained for longer, so that time is not what it lacks),
+the training images too few (`few`), or as few with a learning rate that jumps after half of the
+run (`unstable`). What undoes the change is the remedy, so the base also says what a remedy is
+worth. Thresholds were chosen on the bases that are not held out alone.
 """
 
 from collections.abc import Iterator
@@ -43,6 +43,9 @@ LINES, EVALUATIONS = 60, 30  # of a run
 VALIDATION = 400  # images, at most
 
 
+Options = tuple[tuple[str, object], ...]
+
+
 @dataclass(frozen=True)
 class Base:
     """A well set training, and how its variants spoil it.
@@ -58,45 +61,55 @@ class Base:
       cosine: whether it falls to 0 along half a cosine, or is constant.
       steps: length of the training.
       slower: the learning rate of `slow` is so many times lower.
-      small: hidden layers of the perceptron that replaces the network in `small`.
+      small: the network of `small`, and its arguments.
       few: images of each class in `few` and `unstable`.
       noise: the share of their labels that is drawn at random, so that they are hard to memorise.
       jump: the learning rate of `unstable` becomes so many times higher.
       held_out: whether no threshold was chosen on it.
+      batch_size: of all variants.
+      longer: `small` is trained so many times as long, so that time is not what it lacks.
     """
 
     dataset: str
     image_size: int | None
     classes: int
     network: str
-    options: tuple[tuple[str, object], ...]
+    options: Options
     optimizer: str
     rate: float
     cosine: bool
     steps: int
     slower: float
-    small: tuple[int, ...]
+    small: tuple[str, Options]
     few: int
     noise: float
     jump: float
     held_out: bool
     batch_size: int = 32
+    longer: int = 10
+
+
+def perceptron(*hidden: int) -> tuple[str, Options]:
+    """A multilayer perceptron with these hidden layers."""
+    return "mlp", (("hidden", hidden),)
 
 
 # fmt: off
 BASES = {
-    "A": Base("digits", 8, 10, "mlp", (("hidden", (128, 64)),), "sgd", 0.02, False, 300,
-              slower=50, small=(4,), few=20, noise=0.3, jump=10, held_out=False),
-    "B": Base("glyphs/latin", 16, 10, "alexnet_small", (), "sgd", 0.02, True, 300,
-              slower=30, small=(2,), few=20, noise=0.0, jump=2, held_out=False),
-    "C": Base("digits", 8, 10, "mlp", (("hidden", (256,)),), "adam", 2e-3, False, 300,
-              slower=100, small=(3,), few=20, noise=0.3, jump=30, held_out=False),
-    "D": Base("digits", 32, 10, "lenet5", (), "adam", 2e-3, False, 300,
-              slower=50, small=(3,), few=20, noise=0.2, jump=5, held_out=True),
-    "E": Base("glyphs/greek", 16, 10, "alexnet_small", (), "sgd", 0.02, False, 300,
-              slower=50, small=(3,), few=20, noise=0.0, jump=2, held_out=True),
+    "A": Base("digits", 8, 10, *perceptron(128, 64), "sgd", 0.02, False, 300, slower=50,
+              small=perceptron(4), few=20, noise=0.3, jump=10, held_out=False),
+    "B": Base("glyphs/latin", 16, 10, "alexnet_small", (), "sgd", 0.02, True, 300, slower=30,
+              small=perceptron(2), few=20, noise=0.0, jump=2, held_out=False),
+    "C": Base("digits", 8, 10, *perceptron(256), "adam", 2e-3, False, 300, slower=100,
+              small=perceptron(3), few=20, noise=0.3, jump=30, held_out=False),
+    "D": Base("digits", 32, 10, "lenet5", (), "adam", 2e-3, False, 300, slower=50,
+              small=perceptron(5), few=40, noise=0.4, jump=10, held_out=True),
+    "E": Base("glyphs/greek", 16, 10, "alexnet_small", (), "sgd", 0.01, False, 400, slower=50,
+              small=("alexnet_small", (("width", 3), ("units", 3))), longer=4, few=20, noise=0.2,
+              jump=4, held_out=True),
     "F": Base("glyphs/cyrillic", 16, 10, "mlp", (("hidden", (512,)), ("dropout", 0.5)), "adam",
-              2e-3, True, 400, slower=30, small=(2,), few=20, noise=0.3, jump=10, held_out=True),
+              2e-3, True, 400, slower=30, small=perceptron(2), few=20, noise=0.3, jump=10,
+              held_out=True),
 }
 # fmt: on
 
@@ -146,7 +159,7 @@ def perform(run: Run, tools: Tools) -> Outcome:
 
 def _runs(name: str, base: Base, seeds: int) -> Iterator[Run]:
     for variant in PROVOKED:
-        steps = base.steps * (10 if variant == "small" else 1)
+        steps = base.steps * (base.longer if variant == "small" else 1)
         shape = _data(base).train.images.shape[1:]
         cost = (
             3
@@ -180,9 +193,8 @@ def _with_noise(dataset: Dataset, share: float, seed: int) -> Dataset:
 
 
 def _network(base: Base, variant: str) -> Network:
-    if variant == "small":
-        return cnnjax.create("mlp", num_classes=base.classes, hidden=base.small)
-    return cnnjax.create(base.network, num_classes=base.classes, **dict(base.options))
+    name, options = base.small if variant == "small" else (base.network, base.options)
+    return cnnjax.create(name, num_classes=base.classes, **dict(options))
 
 
 @lru_cache  # one object per setting: the seeds share a compiled step

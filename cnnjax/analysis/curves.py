@@ -174,13 +174,13 @@ def measure(lines: list[Line]) -> Features:
 def _level(of: Curve, last: float) -> float | None:
     if not len(of.steps):
         return None
-    first = np.searchsorted(of.steps, (1 - END) * last, "right")
+    first = int((of.steps / last <= 1 - END).sum())
     return float(of.values[min(first, max(len(of.steps) - _END_POINTS, 0)) :].mean())
 
 
 def _slope(of: Curve, last: float) -> tuple[float, float] | tuple[None, None]:
     """Of the least-squares line through the tail, per unit of progress, and its standard error."""
-    within = of.steps > (1 - TAIL) * last
+    within = of.steps / last > 1 - TAIL
     count = int(within.sum())
     if count < _SLOPE_POINTS:
         return None, None
@@ -194,16 +194,16 @@ def _slope(of: Curve, last: float) -> tuple[float, float] | tuple[None, None]:
 def _smoothed(of: Curve, last: float) -> np.ndarray:
     """Means over END of the run around each point, its two neighbours always included: the lowest
     of noisy values would lie below the curve."""
-    means = []
-    for i, step in enumerate(of.steps):
-        near = np.abs(of.steps - step) <= END / 2 * last
+    progress, means = of.steps / last, []
+    for i, place in enumerate(progress):
+        near = np.abs(progress - place) <= END / 2 + 1e-9  # of a rounding error
         near[max(i - 1, 0) : i + 2] = True
         means.append(of.values[near].mean())
     return np.asarray(means)
 
 
 def _oscillation(of: Curve, last: float) -> float | None:
-    tail = np.flatnonzero(of.steps > (1 - TAIL) * last)
+    tail = np.flatnonzero(of.steps / last > 1 - TAIL)
     inner = tail[(tail > 0) & (tail < len(of.steps) - 1)]
     if len(inner) < _OSCILLATION_POINTS:
         return None
