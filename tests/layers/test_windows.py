@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from cnnjax import CnnjaxError
-from cnnjax.layers import output_size
+from cnnjax.layers import output_size, same_padding
 from cnnjax.layers.windows import resolve_padding
 
 
@@ -24,6 +24,39 @@ from cnnjax.layers.windows import resolve_padding
 )
 def test_output_sizes_are_those_of_the_papers(n, k, stride, padding, size):
     assert output_size(n, k, stride, padding) == size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((9, 0), "window is 0; give an integer of at least 1"),
+        ((9, -3), "window is -3"),
+        ((9, 3, 0), "stride is 0; give an integer of at least 1"),
+        ((9, 3, -2), "stride is -2"),
+        ((9, 3, 1.5), "stride is 1.5"),
+        ((9, 3, 1, -1), "padding is -1; give an integer of at least 0, or"),
+        ((9, 3, 1, (1, -2)), r"padding is \(1, -2\)"),
+        ((9, 3, 1, (1, 2, 3)), r"padding is \(1, 2, 3\)"),
+        ((2, 5, 1, 1), r"a window of 5 does not fit on 2 pixels padded by \(1, 1\)"),
+    ],
+)
+def test_a_size_that_cannot_be_is_one_line_that_says_what_was_expected(arguments, message):
+    with pytest.raises(CnnjaxError, match=message) as error:
+        output_size(*arguments)
+    assert "\n" not in str(error.value)
+
+
+@given(n=st.integers(1, 40), k=st.tuples(*[st.integers(0, 5).map(lambda m: 2 * m + 1)] * 2))
+def test_symmetric_padding_of_odd_kernels_keeps_every_size(n, k):
+    assert [output_size(n, *one) for one in zip(k, (1, 1), same_padding(k), strict=True)] == [n, n]
+
+
+@pytest.mark.parametrize("kernel", [2, (3, 4), (6, 5)])
+def test_an_even_kernel_has_no_symmetric_padding(kernel):
+    with pytest.raises(CnnjaxError, match=r'of odd kernels only.*"same"') as error:
+        same_padding(kernel)
+    assert str(error.value).startswith(f"kernel is {kernel!r}; ")
+    assert "\n" not in str(error.value)
 
 
 @given(n=st.integers(1, 40), k=st.integers(1, 7), stride=st.integers(1, 4), data=st.data())
