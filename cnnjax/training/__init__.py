@@ -1,20 +1,31 @@
 """Training: what to descend, how to step, and the loop around it."""
 
 from cnnjax.training import checkpoints, losses, metrics, schedules, scores
-from cnnjax.training.adaptive import adadelta, adam, adamax, adamw, nadam
-from cnnjax.training.choices import OPTIMIZERS, SCHEDULES, create_optimizer, create_schedule
 from cnnjax.training.fit import DivergedError, duration, evaluate, fit, totals
-from cnnjax.training.links import chain, constrain_max_norm, l1_decay, scale_by_stage, weight_decay
 from cnnjax.training.optimizers import (
+    OPTIMIZERS,
+    SCHEDULES,
+    adadelta,
     adagrad,
+    adam,
     adam_simplified,
+    adamax,
+    adamw,
+    chain,
+    constrain_max_norm,
+    create_optimizer,
+    create_schedule,
+    ftrl,
+    l1_decay,
     momentum,
     momentum_sgd,
+    nadam,
     nesterov,
     rmsprop,
+    scale_by_stage,
     sgd,
+    weight_decay,
 )
-from cnnjax.training.proximal import ftrl
 from cnnjax.training.state import (
     TrainState,
     Variables,

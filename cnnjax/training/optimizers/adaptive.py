@@ -2,13 +2,13 @@
 in `proximal.py`.
 
 g is the gradient, eta the learning rate (a number or a schedule), t = 1, 2, ... the step. What
-`cnnjax.training.optimizers` says of the state and its dtype holds here too. Where Keras computes
-something else than the paper, the docstring says what.
+`cnnjax.training.optimizers.rules` says of the state and its dtype holds here too. Where Keras
+computes something else than the paper, the docstring says what.
 """
 
 import optax
 
-from cnnjax.training.links import decayed
+from cnnjax.training.optimizers.links import decayed
 from cnnjax.training.settings import (
     LearningRate,
     check_average,

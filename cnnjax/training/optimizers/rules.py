@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnnjax.training.links import decayed
+from cnnjax.training.optimizers.links import decayed
 from cnnjax.training.settings import (
     LearningRate,
     check_average,

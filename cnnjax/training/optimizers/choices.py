@@ -9,8 +9,9 @@ import optax
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.training import schedules
-from cnnjax.training.adaptive import adadelta, adam, adamax, adamw, nadam
-from cnnjax.training.optimizers import (
+from cnnjax.training.optimizers.adaptive import adadelta, adam, adamax, adamw, nadam
+from cnnjax.training.optimizers.proximal import ftrl
+from cnnjax.training.optimizers.rules import (
     adagrad,
     adam_simplified,
     momentum,
@@ -18,7 +19,6 @@ from cnnjax.training.optimizers import (
     rmsprop,
     sgd,
 )
-from cnnjax.training.proximal import ftrl
 from cnnjax.training.settings import LearningRate
 
 _T = TypeVar("_T")
