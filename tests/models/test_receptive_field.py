@@ -113,8 +113,10 @@ def test_an_operation_widens_the_field_by_what_it_reads(function, pixels):
 
 
 def test_the_pixels_that_no_window_reaches_are_not_seen():
-    field = receptive_field(lambda x: conv2d(x, THREE, stride=3).reshape(1, -1), (11, 9, 1))
+    field = receptive_field(lambda x: conv2d(x, THREE, stride=3).reshape(1, -1), (10, 9, 1))
     assert (field.size, field.whole) == ((9, 9), False)
+    field = receptive_field(lambda x: x[:, 1:].reshape(1, -1), (9, 9, 1))
+    assert (field.size, field.whole) == ((8, 9), False)
     field = receptive_field(lambda x: conv2d(x, THREE, stride=3).reshape(1, -1), (9, 9, 1))
     assert (field.size, field.whole) == ((9, 9), True)
 
@@ -182,7 +184,6 @@ def test_the_field_of_any_stack_is_that_of_brute_force(layers):
     [
         ("lenet5", (32, 36, 1), "c3", {}),
         ("conv_stack", (15, 14, 2), "conv3", {"kernels": (3, 1, 5), "padding": 1}),
-        ("alexnet_small", (44, 45, 1), "conv2", {}),
     ],
 )
 def test_the_gradient_of_a_unit_fills_its_field(name, image, stage, arguments):

@@ -169,7 +169,7 @@ def test_keras_computes_the_same_maps_after_every_block(name, keras_name):
             p = variables["params"][stage]
             layer.set_weights([p["kernel"], p["bias"]])
     blocks = keras.Model(
-        other.inputs, [other.get_layer(f"block{i}_pool").output for i in range(1, 6)]
+        other.inputs[0], [other.get_layer(f"block{i}_pool").output for i in range(1, 6)]
     )
     last = {stage[4]: stage for stage in net.stages if stage.startswith("conv")}
     for expected, stage in zip(blocks(images()), last.values(), strict=True):
