@@ -87,5 +87,5 @@ def test_targets_that_do_not_fit_are_refused_in_one_line(task, outputs, targets,
 
 @pytest.mark.parametrize("shape", [(7,), (7, 0), (7, 4, 4, 3)])
 def test_outputs_without_a_head_are_refused(shape):
-    with pytest.raises(CnnjaxError, match=r"a task takes \[N, K\] with K .*; end the network with its head"):
+    with pytest.raises(CnnjaxError, match=r"takes \[N, K\] with K .*; end the network with its"):
         classification.check(shape, LABELS)

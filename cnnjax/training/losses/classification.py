@@ -15,8 +15,8 @@ def softmax_cross_entropy(
 
     Lecture 4, "Categorical Cross Entropy", also called softmax loss; Keras's
     `sparse_categorical_crossentropy(..., from_logits=True)`. Computed as log sum_j e^{s_j} - s_y,
-    so it is right to the rounding of the largest logit: to 1e-3 where that is 1e4. A label out of range gives NaN or the
-    loss of another class: `Task.check` finds it before a training.
+    so it is right to the rounding of the largest logit: to 1e-3 where that is 1e4. A label out of
+    range gives NaN or the loss of another class: `Task.check` finds it before a training.
 
     Args:
       logits: s, float `[N, K]`.
