@@ -133,20 +133,21 @@ class Hue(Augmentation):
 
     def apply(self, image: jax.Array, drawn: jax.Array) -> jax.Array:
         """The colours, turned. (Nothing to clip: minimum and maximum of a pixel stay.)"""
-        _check_rgb("hue", image)
-        red, green, blue = image[..., 0], image[..., 1], image[..., 2]
-        value = image.max(axis=-1)
-        chroma = value - image.min(axis=-1)
+        red, green, blue = _channels("hue", image)
+        value = jnp.maximum(jnp.maximum(red, green), blue)
+        chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
         safe = jnp.where(chroma > 0, chroma, 1.0)  # a grey has no hue; its chroma of 0 keeps it
         sixths = jnp.where(
             value == red,
             (green - blue) / safe,
             jnp.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
         )
-        # HSV to RGB, each channel alike: value less the part of the chroma that is missing.
-        k = jnp.mod(jnp.array([5.0, 3.0, 1.0]) + (sixths + 6 * drawn)[..., None], 6)
-        missing = jnp.clip(jnp.minimum(k, 4 - k), 0, 1)
-        return value[..., None] - chroma[..., None] * missing
+
+        def channel(offset: int) -> jax.Array:  # of HSV in RGB: value less the missing chroma
+            k = jnp.mod(offset + sixths + 6 * drawn, 6)
+            return value - chroma * jnp.clip(jnp.minimum(k, 4 - k), 0, 1)
+
+        return jnp.stack([channel(5), channel(3), channel(1)], axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,18 +219,19 @@ class ColorCast(Augmentation):
 
 def luminance(of: str, image: jax.Array) -> jax.Array:
     """0.299 R + 0.587 G + 0.114 B (ITU-R 601-2), `[H, W, 3]` -> `[H, W, 1]`."""
-    _check_rgb(of, image)
-    weights = jnp.array([0.299, 0.587, 0.114])
-    return (image * weights).sum(axis=-1, keepdims=True)
+    red, green, blue = _channels(of, image)
+    return (0.299 * red + 0.587 * green + 0.114 * blue)[..., None]
 
 
-def _check_rgb(of: str, image: jax.Array) -> None:
+def _channels(of: str, image: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Red, green and blue, `[H, W]` each: many times faster on CPUs than along the last axis."""
     if image.shape[2] != 3:
         also = " or one of grey" if of == "contrast" else ""
         raise CnnjaxError(
             f"{of} was given images of {image.shape[2]} channels; expected three, red, green and "
             f"blue{also}; leave it out for these images"
         )
+    return image[..., 0], image[..., 1], image[..., 2]
 
 
 brightness = Brightness

@@ -27,7 +27,7 @@ class Compose(Augmentation):
 
     def augment_one(self, key: jax.Array, image: jax.Array) -> jax.Array:
         """All stages on one image."""
-        keys = [jax.random.fold_in(key, i) for i in range(len(self.stages))]
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(self.stages)))
         begin = 0
         for size in _runs(self.stages):
             run = slice(begin, begin + size)
@@ -76,7 +76,7 @@ def _runs(stages: Sequence[Augmentation]) -> list[int]:
 
 
 def _resample_once(
-    stages: Sequence[Flip | Resampled], keys: Sequence[jax.Array], image: jax.Array
+    stages: Sequence[Flip | Resampled], keys: jax.Array, image: jax.Array
 ) -> jax.Array:
     """What the stages do one after the other, as one map: M = M_1 M_2 ..., one interpolation.
 

@@ -22,7 +22,7 @@ _STATIC = {"static": True}  # part of the program that JAX compiles, not of the 
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Standardization:
     """A fitted function, images `[N, H, W, C]` -> float32 of the same shape; a pytree.
 
