@@ -95,7 +95,7 @@ def _norm(pixels: jax.Array, p: float) -> jax.Array:
     sizes = jnp.abs(pixels)
     largest = sizes.max(0)
     scale = jnp.where(largest > 0, largest, 1)
-    return scale * jnp.sum((sizes / scale) ** p, 0) ** (1 / p) * (largest > 0)
+    return scale * jnp.sum((sizes / scale) ** p, 0) ** (1 / p)
 
 
 @_norm.defjvp
