@@ -71,7 +71,7 @@ class Base:
     """
 
     dataset: str
-    image_size: int | None
+    image_size: int
     classes: int
     network: str
     options: Options
@@ -160,7 +160,7 @@ def perform(run: Run, tools: Tools) -> Outcome:
 def _runs(name: str, base: Base, seeds: int) -> Iterator[Run]:
     for variant in PROVOKED:
         steps = base.steps * (base.longer if variant == "small" else 1)
-        shape = _data(base).train.images.shape[1:]
+        shape = (base.image_size, base.image_size, 1)  # all are grey
         cost = (
             3
             * steps

@@ -210,7 +210,7 @@ def test_damaged_lines_are_left_out_and_counted(tmp_path):
 
 def test_a_line_that_was_written_again_holds_the_second_time(tmp_path):
     file = tmp_path / "metrics.jsonl"
-    steps = [(10, 2.0), (20, 1.0), (10, 3.0)]
+    steps = [(20, 2.0), (10, 3.0), (20, 1.0)]
     file.write_text("".join(json.dumps({"step": s, "loss": v}) + "\n" for s, v in steps))
     assert [line["loss"] for line in read_run(file)[0]] == [3.0, 1.0]
 

@@ -168,6 +168,11 @@ def test_a_training_error_raised_by_dropout_is_no_underfitting():
     assert diagnose(run).case is Case.GOOD
 
 
+def test_an_unstable_run_whose_validation_loss_rises_overfits_with_oscillation():
+    assert diagnose(changed(rise=0.2, oscillation=0.2)).case is Case.OSCILLATING
+    assert diagnose(underfitting(rise=0.2, relapse=0.2)).case is Case.OSCILLATING
+
+
 def test_an_unstable_run_without_overfitting_is_undecided():
     found = diagnose(changed(oscillation=0.2))
     assert found.cases == (Case.GOOD, Case.OSCILLATING)
@@ -241,6 +246,7 @@ def test_the_target_of_a_loss_is_a_loss():
     run = changed(measure="loss", training_error=0.25, validation_error=0.26)
     assert diagnose(run).case is Case.TOO_SMALL
     assert diagnose(run, target=0.5).case is Case.GOOD  # a quarter of the start loss, 2
+    assert diagnose(run, target=0.3).case is Case.TOO_SMALL
 
 
 @pytest.mark.parametrize("target", [0.0, 1.01, -1, math.nan, 90.0])
