@@ -120,7 +120,10 @@ def notes(
             "first"
         )
     if f.measure == "loss":
-        said.append("there is no accuracy: errors are losses as shares of the first training loss")
+        said.append(
+            "there is no accuracy: errors are losses as shares of the first training loss, so the "
+            "beginning of a run must be logged"
+        )
     return said
 
 
