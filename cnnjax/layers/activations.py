@@ -1,4 +1,4 @@
-"""The activation functions of lecture 3: "many choices, each with their unique advantages".
+"""The activation functions of lecture 4: "many choices, each with their unique advantages".
 
 All are functions of one floating array, elementwise but for `softmax` and `maxout`, and keep its
 dtype. Their derivatives, which the lecture asks to keep away from 0, are finite everywhere.
@@ -14,7 +14,7 @@ def sigmoid(x: jax.Array) -> jax.Array:
     """sigma(x) = 1 / (1 + e^-x), of values in [0, 1].
 
     sigma' = sigma (1 - sigma) is 1/4 at 0, its largest value, and 0.000045 at ±10: a sigmoid
-    saturates, and what it passes back vanishes (lecture 3).
+    saturates, and what it passes back vanishes (lecture 4).
 
     >>> sigmoid(jnp.array([-1e4, 0.0, 1e4])).tolist()
     [0.0, 0.5, 1.0]
@@ -25,7 +25,7 @@ def sigmoid(x: jax.Array) -> jax.Array:
 
 
 def tanh(x: jax.Array) -> jax.Array:
-    """tanh(x) = (e^x - e^-x) / (e^x + e^-x) = 2 sigma(2x) - 1, of values in [-1, 1] (lecture 3).
+    """tanh(x) = (e^x - e^-x) / (e^x + e^-x) = 2 sigma(2x) - 1, of values in [-1, 1] (lecture 4).
 
     tanh' = 1 - tanh^2 is 1 at 0 and saturates as that of `sigmoid`.
 
@@ -36,7 +36,7 @@ def tanh(x: jax.Array) -> jax.Array:
 
 
 def relu(x: jax.Array) -> jax.Array:
-    """max(0, x) (lecture 3). The derivative is 1 for x > 0 and 0 for x < 0; at 0 it is taken to
+    """max(0, x) (lecture 4). The derivative is 1 for x > 0 and 0 for x < 0; at 0 it is taken to
     be 0.
 
     >>> relu(jnp.array([-2.0, 0.0, 3.0])).tolist()
@@ -48,7 +48,7 @@ def relu(x: jax.Array) -> jax.Array:
 
 
 def leaky_relu(x: jax.Array, slope: float = 0.1) -> jax.Array:
-    """max(slope x, x) (lecture 3). The derivative is 1 for x > 0 and `slope` for x < 0, so that
+    """max(slope x, x) (lecture 4). The derivative is 1 for x > 0 and `slope` for x < 0, so that
     no unit dies; at 0 it is taken to be 1.
 
     The lecture's slope is 0.1. PyTorch and jax.nn.leaky_relu take 0.01 unless told otherwise, the
@@ -65,7 +65,7 @@ def leaky_relu(x: jax.Array, slope: float = 0.1) -> jax.Array:
 
 
 def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
-    """x for x >= 0, alpha (e^x - 1) for x < 0 (lecture 3; Clevert et al. 2016, equation 15).
+    """x for x >= 0, alpha (e^x - 1) for x < 0 (lecture 4; Clevert et al. 2016, equation 15).
 
     The derivative is 1 for x > 0 and alpha e^x for x < 0; at 0 it is taken to be alpha, which for
     alpha = 1 is the derivative from either side.
@@ -81,7 +81,7 @@ def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
 
 
 def softmax(x: jax.Array, axis: int = -1) -> jax.Array:
-    """e^{x_i} / sum_j e^{x_j} along `axis`: probabilities (lecture 3, of the last layer).
+    """e^{x_i} / sum_j e^{x_j} along `axis`: probabilities (lecture 4, of the last layer).
 
     Adding the same number to all x_j changes nothing; the largest is subtracted before e is raised
     to them, so that nothing overflows. The derivative is dp_i/dx_j = p_i ([i = j] - p_j).
@@ -103,7 +103,7 @@ def maxout(z: jax.Array, pieces: int) -> jax.Array:
     """h_j = max_{i < k} z_{j k + i} with k = `pieces`: the largest of every k neighbours.
 
     [..., features * pieces] -> [..., features]. After an affine map this is the lecture's
-    max(w_1^T x + b_1, w_2^T x + b_2), for k = 2 (lecture 3; Goodfellow et al. 2013, section 3);
+    max(w_1^T x + b_1, w_2^T x + b_2), for k = 2 (lecture 4; Goodfellow et al. 2013, section 3);
     with the map it is the module `Maxout`. The derivative is 1 for the largest of the k and 0 for
     the others; equals share it.
 

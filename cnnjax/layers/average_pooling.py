@@ -23,7 +23,7 @@ def avg_pool(
     """Mean over windows: y[n, i, j, c] = sum_{u,v} x[n, i s + u, j s + v, c] / m.
 
     x [N, H, W, C], floating -> [N, H', W', C] with H' = output_size(H, window, stride, padding).
-    Lecture 2's mean pooling, dy / dx_k = 1 / m with m the pixels of a window. Sums are float32 at
+    Lecture 3's mean pooling, dy / dx_k = 1 / m with m the pixels of a window. Sums are float32 at
     least. Reverse-mode derivatives only, as `conv2d`.
 
     Args:
@@ -38,7 +38,7 @@ def avg_pool(
     Raises:
       CnnjaxError: another rank or dtype, a window that does not fit, `count_padding` left open.
 
-    Lecture 1's example:
+    Lecture 2's example:
 
     >>> x = jnp.array([[2.0, 1, 0, -1], [-3, 8, 2, 5], [1, -1, 3, 4], [0, 1, 1, -2]])
     >>> avg_pool(x[None, :, :, None], window=2, stride=2)[0, :, :, 0].tolist()
@@ -63,7 +63,7 @@ def avg_pool(
 
 
 def global_avg_pool(x: jax.Array) -> jax.Array:
-    """Mean over the whole image: [N, H, W, C] -> [N, C] (lecture 1; Lin et al. 2014, section 3.2).
+    """Mean over the whole image: [N, H, W, C] -> [N, C] (lecture 2; Lin et al. 2014, section 3.2).
 
     Raises CnnjaxError for another rank or dtype, or an image without pixels.
 

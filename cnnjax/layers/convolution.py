@@ -38,7 +38,7 @@ def conv2d(
       images: the batch.
       kernels: the filters, not flipped.
       stride: s, one for both directions or (down, right).
-      padding: around the images, see `Padding`; `same_padding(k)` is lecture 1's.
+      padding: around the images, see `Padding`; `same_padding(k)` is lecture 2's.
       pad_mode: "zero", or "edge": the padding repeats the pixels of the edge.
       dilation: d, the step between the weights of a kernel, one or (down, right).
       groups: parts into which the channels fall.
@@ -48,7 +48,7 @@ def conv2d(
         groups below 1, a padding below 0, an unknown pad mode, a kernel larger than the padded
         images.
 
-    Lecture 1's first example:
+    Lecture 2's first example:
 
     >>> image = jnp.array([[3.0, 2, 1], [1, 2, 3], [1, 1, 1]]).reshape(1, 3, 3, 1)
     >>> kernel = jnp.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]).reshape(3, 3, 1, 1)

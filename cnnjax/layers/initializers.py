@@ -1,7 +1,7 @@
 """Weight initialisers, each with its paper. All are functions (key, shape, dtype) -> array.
 
 Kernels are [n_in, n_out], or [kh, kw, C, O] with n_in = kh kw C and n_out = kh kw O (`fans`).
-"Normal" here is a Gaussian as it is, "truncated" one that is cut at two deviations, as lecture 1
+"Normal" here is a Gaussian as it is, "truncated" one that is cut at two deviations, as lecture 2
 writes Xavier's and He's. Cutting a Gaussian of deviation s at ±2s leaves the deviation 0.8796 s,
 and the lecture does not say which of the two its sqrt(2 / n) is. Here it is that of the outcome,
 since it is derived for the variance of the weights there are: the Gaussian that is cut is as much
@@ -80,7 +80,7 @@ def truncated_normal(std: float) -> Initializer:
 def glorot_truncated(
     key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
-    """Xavier's initialiser, W = TruncNormal(0, sqrt(2 / (n_in + n_out))) (lecture 1).
+    """Xavier's initialiser, W = TruncNormal(0, sqrt(2 / (n_in + n_out))) (lecture 2).
 
     Of variance 2 / (n_in + n_out) after the cut, see `truncated_normal`: the compromise between
     1 / n_in, which keeps the variance of what goes forwards, and 1 / n_out, for what comes
@@ -103,7 +103,7 @@ def glorot_uniform(
 def he_truncated(
     key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32
 ) -> jax.Array:
-    """He's initialiser, W = TruncNormal(0, sqrt(2 / n_in)) (lecture 1), for ReLU.
+    """He's initialiser, W = TruncNormal(0, sqrt(2 / n_in)) (lecture 2), for ReLU.
 
     Of variance 2 / n_in after the cut, see `truncated_normal`: behind a ReLU half of what comes
     in is 0, so that the weights must have twice the variance (He et al. 2015, equation 10).

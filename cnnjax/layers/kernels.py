@@ -1,7 +1,7 @@
-"""The kernels of traditional image processing (lectures 0, 1 and 2) and what is made with them.
+"""The kernels of traditional image processing (lectures 1, 2 and 3) and what is made with them.
 
 Kernels are float32 arrays `[k, k]`, met with the image as they stand: `filter2d` and `conv2d`
-compute cross-correlations. Coordinates are lecture 2's: x increases to the right, y downwards.
+compute cross-correlations. Coordinates are lecture 3's: x increases to the right, y downwards.
 
     SOBEL_X     -1 0 1    SOBEL_Y   -1 -2 -1    LAPLACIAN  0  1 0    LOOPY_PATTERN  1  1 1
                 -2 0 2               0  0  0               1 -4 1                   1 -1 1 / 9
@@ -11,8 +11,8 @@ compute cross-correlations. Coordinates are lecture 2's: x increases to the righ
                 -1  5 -1            -1  8 -1              -1  1 1
                  0 -1  0            -1 -1 -1               0  1 2
 
-The lectures print the Sobel kernels in two ways. Lecture 1 has SOBEL_X as it is here: by
-cross-correlation it gives the derivative of the brightness. Lecture 2 copies G_x = [1 0 -1; ...]
+The lectures print the Sobel kernels in two ways. Lecture 2 has SOBEL_X as it is here: by
+cross-correlation it gives the derivative of the brightness. Lecture 3 copies G_x = [1 0 -1; ...]
 and G_y = [1 2 1; 0 0 0; -1 -2 -1] from a text where * is the flipped convolution, and then
 cross-correlates: its edge between 0 above and 255 below comes out as -1020. Its two "edge
 detectors" are -SOBEL_X (vertical edges) and -SOBEL_Y (horizontal edges).
@@ -37,19 +37,19 @@ def _constant(values: ArrayLike) -> np.ndarray:
     return kernel
 
 
-# An average down times a difference across (lecture 2: [1 2 1]^T [1 0 -1], with the other sign).
+# An average down times a difference across (lecture 3: [1 2 1]^T [1 0 -1], with the other sign).
 SOBEL_X = _constant(np.outer([1, 2, 1], [-1, 0, 1]))
 SOBEL_Y = _constant(SOBEL_X.T)
 
 # The second derivatives, from four neighbours.
 LAPLACIAN = _constant([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
 
-# The image minus its Laplacian; the rest as on setosa.io/ev/image-kernels, where lecture 1 links.
+# The image minus its Laplacian; the rest as on setosa.io/ev/image-kernels, where lecture 2 links.
 SHARPEN = _constant([[0, -1, 0], [-1, 5, -1], [0, -1, 0]])
 EDGE = _constant([[-1, -1, -1], [-1, 8, -1], [-1, -1, -1]])
 EMBOSS = _constant([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 
-# Lecture 0: answers 1 where a ring of ones surrounds -1, on images of ones and -1.
+# Lecture 1: answers 1 where a ring of ones surrounds -1, on images of ones and -1.
 LOOPY_PATTERN = _constant(np.array([[1, 1, 1], [1, -1, 1], [1, 1, 1]]) / 9)
 
 
@@ -97,7 +97,7 @@ def filter2d(
 
     Raises CnnjaxError for a kernel that is not [kh, kw], and as `conv2d`.
 
-    Lecture 2's edge, 0 above and 255 below, and its "Sobel horizontal edge detector":
+    Lecture 3's edge, 0 above and 255 below, and its "Sobel horizontal edge detector":
 
     >>> image = jnp.repeat(jnp.array([0.0, 255.0]), 3)[None, :, None, None] * jnp.ones((1, 1, 6, 1))
     >>> filter2d(image, -SOBEL_Y)[0, :, 0, 0].tolist()
@@ -115,7 +115,7 @@ def filter2d(
 def gradient_magnitude(
     images: jax.Array, padding: Padding = 0, pad_mode: PadMode = "zero"
 ) -> jax.Array:
-    """Strength of the edges: G = sqrt(G_x^2 + G_y^2), by the Sobel kernels (lecture 2).
+    """Strength of the edges: G = sqrt(G_x^2 + G_y^2), by the Sobel kernels (lecture 3).
 
     [N, H, W, C] -> [N, H', W', C], channel by channel; padding=1 with pad_mode="edge" keeps the
     size and makes no edges of its own. Its derivative where G = 0 is 0.
@@ -129,7 +129,7 @@ def gradient_magnitude(
 def gradient_direction(
     images: jax.Array, padding: Padding = 0, pad_mode: PadMode = "zero"
 ) -> jax.Array:
-    """Where it gets brighter: atan2(G_y, G_x), in radians in [-pi, pi] (lecture 2).
+    """Where it gets brighter: atan2(G_y, G_x), in radians in [-pi, pi] (lecture 3).
 
     0 is to the right and, as y increases downwards, pi / 2 is down: angles turn clockwise as one
     sees the image. An edge runs at right angles to it. 0, with derivative 0, where nothing

@@ -93,7 +93,7 @@ class Dense(nn.Module):
 class Maxout(nn.Module):
     """h_j = max_{i < k} (x^T W_{.ij} + b_{ij}) with k = `pieces`: each unit is its own activation.
 
-    For k = 2 the lecture's max(w_1^T x + b_1, w_2^T x + b_2) (lecture 3; Goodfellow et al. 2013,
+    For k = 2 the lecture's max(w_1^T x + b_1, w_2^T x + b_2) (lecture 4; Goodfellow et al. 2013,
     "Maxout networks", equation 2). With w_1 = 0 it can be a ReLU, with w_1 = 0.1 w_2 a leaky one.
 
     [N, ...] -> [N, features]: a `Dense` of features * pieces units, whose columns j k ... j k + k -

@@ -49,7 +49,7 @@ def local_response_norm(
 
 
 def batch_statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """mu = 1/m sum_i x_i and sigma^2 = 1/m sum_i (x_i - mu)^2 of each channel (lecture 0).
+    """mu = 1/m sum_i x_i and sigma^2 = 1/m sum_i (x_i - mu)^2 of each channel (lecture 1).
 
     The first two of the four equations of batch normalisation (Ioffe and Szegedy 2015, algorithm
     1). The sums run over all axes but the last: m is N for [N, C] and N H W for [N, H, W, C]
@@ -92,7 +92,7 @@ def batch_norm(
     bias: jax.Array | float,
     epsilon: float,
 ) -> jax.Array:
-    """y = gamma (x - mu) / sqrt(sigma^2 + epsilon) + beta, channel by channel (lecture 0).
+    """y = gamma (x - mu) / sqrt(sigma^2 + epsilon) + beta, channel by channel (lecture 1).
 
     The last two of the four equations (Ioffe and Szegedy 2015, algorithm 1). With gamma =
     sqrt(sigma^2 + epsilon) and beta = mu it is the identity, "if necessary".

@@ -26,7 +26,7 @@ def lp_pool(
 
         dy / dx_i = sign(x_i) |x_i|^(p-1) (sum_k |x_k|^p)^(1/p-1) = sign(x_i) (|x_i| / y)^(p-1),
 
-    and 0 where a window holds zeros only. Lecture 2 prints it without sign(x_i), which is right
+    and 0 where a window holds zeros only. Lecture 3 prints it without sign(x_i), which is right
     for x_i >= 0 only. Numbers are scaled by the largest of their window, so that no power
     overflows; sums are float32 at least.
 
@@ -63,7 +63,7 @@ def lp_pool(
 def subsample(
     x: jax.Array, g: Callable[[jax.Array], jax.Array], m: int | tuple[int, int]
 ) -> jax.Array:
-    """Lecture 2's pooling by any g: y_n = g(x_{(n-1)m+1 : nm}), on regions that do not overlap.
+    """Lecture 3's pooling by any g: y_n = g(x_{(n-1)m+1 : nm}), on regions that do not overlap.
 
     [N, H, W, C] -> [N, H // h, W // w, C] with (h, w) = m; rows and columns left over are not
     used. `max_pool`, `avg_pool` and `lp_pool` with window = stride = m are this with a maximum,

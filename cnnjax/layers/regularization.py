@@ -1,6 +1,6 @@
 """What keeps a network from learning its training set by heart: dropout and the max-norm
 constraint of Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from
-overfitting" (lecture 0)."""
+overfitting" (lecture 1)."""
 
 import jax
 import jax.numpy as jnp

@@ -22,7 +22,7 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
 PadMode = Literal["zero", "edge"]
-"""What the padding holds: zeros, or the nearest pixel (lecture 2: "same value padding")."""
+"""What the padding holds: zeros, or the nearest pixel (lecture 3: "same value padding")."""
 
 
 def require_images(x: jax.Array, who: str) -> None:
@@ -44,7 +44,7 @@ def pair(value: int | tuple[int, int], what: str) -> tuple[int, int]:
 def output_size(n: int, k: int, stride: int = 1, padding: int | tuple[int, int] = 0) -> int:
     """Positions of a window of `k` on `n` padded pixels: floor((n + low + high - k) / stride) + 1.
 
-    Lecture 2 builds it up: n - k + 1 without padding, n + 2m pixels with padding m, and
+    Lecture 3 builds it up: n - k + 1 without padding, n + 2m pixels with padding m, and
     floor((n - k) / s) + 1 with stride s. A kernel with dilation d is a window of d (k - 1) + 1.
 
     Args:
@@ -79,7 +79,7 @@ def output_size(n: int, k: int, stride: int = 1, padding: int | tuple[int, int] 
 def same_padding(kernel: int | tuple[int, int]) -> tuple[int, int]:
     """(height, width) of the symmetric padding m = (k - 1) / 2 that keeps the size at stride 1.
 
-    Lecture 1: 3x3 -> 1, 5x5 -> 2, 7x7 -> 3, and "both dimensions must be odd, because we need a
+    Lecture 2: 3x3 -> 1, 5x5 -> 2, 7x7 -> 3, and "both dimensions must be odd, because we need a
     reasonable center pixel". The padding "same" takes even kernels too: it puts the odd pixel at
     the end, and with a stride it depends on the size of the image.
 

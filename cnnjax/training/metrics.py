@@ -60,7 +60,7 @@ def correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 accuracy = Metric("accuracy", correct, (("accuracy", mean),))
-"""The share of examples whose largest logit is the label's (lecture 4)."""
+"""The share of examples whose largest logit is the label's (lecture 5)."""
 
 
 @lru_cache  # one object for each k: a step is compiled once for each task
@@ -177,7 +177,7 @@ binary_scores = Metric(
         ("specificity", _of_counts(scores.specificity)),
     ),
 )
-"""Lecture 4's measures of one class against another, from the four counts, `[4]`."""
+"""Lecture 5's measures of one class against another, from the four counts, `[4]`."""
 
 class_scores = Metric("decisions", class_counts, _averages("macro"))
 """Precision, recall and F1 of K classes, macro-averaged, from `[K, 4]` counts. (The micro averages

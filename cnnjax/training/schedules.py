@@ -1,4 +1,4 @@
-"""Learning rates that change with the step: eta_t in w^{t+1} = w^t - eta_t dL/dw (lecture 0).
+"""Learning rates that change with the step: eta_t in w^{t+1} = w^t - eta_t dL/dw (lecture 1).
 
 Each function returns a schedule, a function from the step t = 0, 1, 2, ... (a number or an array
 under `jax.jit`) to the rate eta_t, which every optimizer takes in place of a number.

@@ -19,7 +19,7 @@ _Ratio = Callable[..., tuple[np.ndarray, np.ndarray]]
 
 
 class Counts(NamedTuple):
-    """Lecture 4's four terms, for one class against the rest, or `[K]` of each for K classes."""
+    """Lecture 5's four terms, for one class against the rest, or `[K]` of each for K classes."""
 
     true_positives: np.ndarray
     false_positives: np.ndarray
@@ -32,7 +32,7 @@ def confusion_matrix(
 ) -> np.ndarray:
     """How many examples of each actual class were predicted to be of each class.
 
-    Lecture 4 prints a row for each *predicted* class, scikit-learn has a row for each *actual*
+    Lecture 5 prints a row for each *predicted* class, scikit-learn has a row for each *actual*
     one: neither is the default here. The matrices of parts of a data set add up to that of the
     whole.
 
@@ -87,7 +87,7 @@ def one_against_rest(matrix: np.ndarray, *, rows: Rows) -> Counts:
     Raises:
       CnnjaxError: a matrix that is not square, unknown `rows`.
 
-    >>> cats = np.array([[90, 60], [10, 940]])  # lecture 4: cat and non-cat, rows = predicted
+    >>> cats = np.array([[90, 60], [10, 940]])  # lecture 5: cat and non-cat, rows = predicted
     >>> [int(count[0]) for count in one_against_rest(cats, rows="predicted")]
     [90, 60, 10, 940]
     """
@@ -111,7 +111,7 @@ def one_against_rest(matrix: np.ndarray, *, rows: Rows) -> Counts:
 
 
 def accuracy(counts: Counts) -> np.ndarray:
-    """(TP + TN) / all: how many of the decisions are right (lecture 4).
+    """(TP + TN) / all: how many of the decisions are right (lecture 5).
 
     Of a data set with 98 % of one class, always saying that class has an accuracy of 0.98.
 
@@ -123,7 +123,7 @@ def accuracy(counts: Counts) -> np.ndarray:
 
 
 def precision(counts: Counts, average: Average = None) -> np.ndarray:
-    """TP / (TP + FP): of what is predicted positive, how much is (lecture 4).
+    """TP / (TP + FP): of what is predicted positive, how much is (lecture 5).
 
     Args:
       counts: of one class, or of K.
@@ -145,7 +145,7 @@ def precision(counts: Counts, average: Average = None) -> np.ndarray:
 
 
 def recall(counts: Counts, average: Average = None) -> np.ndarray:
-    """TP / (TP + FN): of what is positive, how much is found (lecture 4); see `precision`.
+    """TP / (TP + FN): of what is positive, how much is found (lecture 5); see `precision`.
 
     >>> float(recall(Counts(90, 60, 10, 940)))
     0.9
@@ -154,7 +154,7 @@ def recall(counts: Counts, average: Average = None) -> np.ndarray:
 
 
 def f1(counts: Counts, average: Average = None) -> np.ndarray:
-    """The harmonic mean of precision and recall, 2 P R / (P + R) (lecture 4); see `precision`.
+    """The harmonic mean of precision and recall, 2 P R / (P + R) (lecture 5); see `precision`.
 
     Written as 2 TP / (2 TP + FP + FN), which is the same and defined more often. The macro average
     is the mean of the classes' F1, not the F1 of the averages.
@@ -194,5 +194,5 @@ def _require_rows(rows: str) -> None:
     if rows not in ("predicted", "actual"):
         raise CnnjaxError(
             f"the rows of a confusion matrix are given as {rows!r}; they are the 'predicted' "
-            "classes (lecture 4) or the 'actual' ones (scikit-learn); choose one"
+            "classes (lecture 5) or the 'actual' ones (scikit-learn); choose one"
         )

@@ -183,7 +183,7 @@ too, and its gradient does not vanish where the sigmoid is flat."""
 
 
 class LastLayer(NamedTuple):
-    """A row of lecture 3's table "Last-layer activation & Loss", as printed, and its task."""
+    """A row of lecture 4's table "Last-layer activation & Loss", as printed, and its task."""
 
     problem: str
     activation: str | None

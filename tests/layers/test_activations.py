@@ -1,4 +1,4 @@
-"""The activation functions of lecture 3: values, derivatives, and which of them vanish."""
+"""The activation functions of lecture 4: values, derivatives, and which of them vanish."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ def logistic(x):
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 
 
-FORMULAS = {  # of lecture 3, and their derivatives with the value that is taken at 0
+FORMULAS = {  # of lecture 4, and their derivatives with the value that is taken at 0
     "sigmoid": (sigmoid, logistic, lambda x: logistic(x) * logistic(-x)),
     "tanh": (tanh, np.tanh, lambda x: 1 - np.tanh(x) ** 2),
     "relu": (relu, lambda x: np.maximum(0, x), lambda x: x > 0),

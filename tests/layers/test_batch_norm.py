@@ -18,7 +18,7 @@ def normalise(x, scale, bias, epsilon=EPSILON):
 
 
 def lecture(x, gamma, beta, epsilon=EPSILON):
-    """The four equations of lecture 0, on [m, C]."""
+    """The four equations of lecture 1, on [m, C]."""
     m = len(x)
     mu = x.sum(0) / m
     variance = ((x - mu) ** 2).sum(0) / m

@@ -1,4 +1,4 @@
-"""What initialisers are for (lecture 1): the variance that a deep network passes on."""
+"""What initialisers are for (lecture 2): the variance that a deep network passes on."""
 
 import jax
 import jax.numpy as jnp

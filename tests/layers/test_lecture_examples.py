@@ -34,7 +34,7 @@ def convolve(rows, kernel, **settings):
     )
 
 
-# Lecture 0: a loopy pattern filter finds the loop of the 9 at the top, or top left.
+# Lecture 1: a loopy pattern filter finds the loop of the 9 at the top, or top left.
 NINE = [
     [-1, 1, 1, 1, -1],
     [-1, 1, -1, 1, -1],
@@ -92,7 +92,7 @@ def test_pooling_the_loopy_pattern_with_stride_2_would_give_one_column():
     assert max_pool(y, window=2, stride=2).shape == (1, 2, 1, 1)
 
 
-# Lecture 1
+# Lecture 2
 FIVE = [[1, 2, 0, 3, 1], [1, 0, 0, 2, 2], [2, 1, 2, 1, 1], [0, 0, 1, 0, 0], [1, 2, 1, 1, 1]]
 FIRST = [[-1, 1, 2], [1, 1, 0], [-1, -2, 0]]
 SECOND = [[0, 1, -1], [0, 1, 1], [1, 0, -2]]
@@ -157,7 +157,7 @@ def test_the_padding_that_keeps_the_size(k, m):
     assert output_size(28, k, padding=m) == 28
 
 
-# Lecture 2
+# Lecture 3
 STEP = np.repeat([0, 255], 3)[:, None] * np.ones((1, 6))
 HORIZONTAL = [[1, 2, 1], [0, 0, 0], [-1, -2, -1]]
 VERTICAL = [[1, 0, -1], [2, 0, -2], [1, 0, -1]]
@@ -268,7 +268,7 @@ def test_the_rgb_convolution_is_one_per_channel_and_their_sum_with_the_bias():
         ({"n": 6, "k": 3, "padding": 1}, 6),  # n + 2m pixels to begin with
         ({"n": 6, "k": 3, "stride": 2}, 2),  # floor((n - k) / s) + 1
         ({"n": 28, "k": 2, "stride": 2}, 14),
-        ({"n": 9, "k": 7}, 3),  # one 7x7 (lecture 4) ...
+        ({"n": 9, "k": 7}, 3),  # one 7x7 (lecture 5) ...
         ({"n": 9, "k": 3}, 7),  # ... or three 3x3, 9 -> 7
         ({"n": 7, "k": 3}, 5),  # -> 5
         ({"n": 5, "k": 3}, 3),  # -> 3

@@ -1,4 +1,4 @@
-"""lp_pool and subsample: the norms, their derivatives, and pooling as lecture 2 defines it."""
+"""lp_pool and subsample: the norms, their derivatives, and pooling as lecture 3 defines it."""
 
 from functools import partial
 
@@ -16,7 +16,7 @@ def random(seed, shape):
 
 
 def numpy_pool(x, p, window, stride):
-    """(y, dy/dx summed over y) in float64 by lecture 2's formula, with the sign it leaves out."""
+    """(y, dy/dx summed over y) in float64 by lecture 3's formula, with the sign it leaves out."""
     x = np.asarray(x, np.float64)
     height, width = ((n - k) // s + 1 for n, k, s in zip(x.shape[1:3], window, stride, strict=True))
     y, dx = np.zeros((len(x), height, width, x.shape[3])), np.zeros(x.shape)

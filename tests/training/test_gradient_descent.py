@@ -17,7 +17,7 @@ START = np.random.RandomState(1).randn(4, CLASSES).astype(np.float32)
 
 
 def gradient(weights, bias, chosen):
-    """Of L(w) = 1/n sum_i l(z_i, f_w(x_i)) over the chosen examples (lecture 0), by hand."""
+    """Of L(w) = 1/n sum_i l(z_i, f_w(x_i)) over the chosen examples (lecture 1), by hand."""
     x, z = IMAGES.reshape(N, 4)[chosen].astype(np.float64), np.eye(CLASSES)[LABELS[chosen]]
     scores = np.exp(x @ weights + bias)
     wrong = (scores / scores.sum(1, keepdims=True) - z) / len(chosen)
@@ -25,7 +25,7 @@ def gradient(weights, bias, chosen):
 
 
 def descend(order, rate):
-    """theta_{t+1} = theta_t - eta_t grad L(theta; x^(i:i+n); y^(i:i+n)) (lecture 3)."""
+    """theta_{t+1} = theta_t - eta_t grad L(theta; x^(i:i+n); y^(i:i+n)) (lecture 4)."""
     weights, bias = START.astype(np.float64), np.zeros(CLASSES)
     for t, chosen in enumerate(order):
         g_weights, g_bias = gradient(weights, bias, chosen)
@@ -79,7 +79,7 @@ def test_mini_batches_are_no_batch_gradient_descent():
     ids=["step", "cosine"],
 )
 def test_the_new_weight_is_the_old_one_minus_eta_t_times_the_gradient(schedule, rate):
-    # Lecture 0: w^{t+1} = w^t - eta_t dL/dw (w^t).
+    # Lecture 1: w^{t+1} = w^t - eta_t dL/dw (w^t).
     expected = descend([np.arange(N)] * 6, rate)
     for found, by_hand in zip(train(sgd(schedule), N, 6), expected, strict=True):
         np.testing.assert_allclose(found, by_hand, rtol=1e-4, atol=1e-5)

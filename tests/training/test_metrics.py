@@ -49,7 +49,7 @@ def test_of_classes_the_numbers_are_those_of_scikit_learn(seed):
     ours = [found[f"{name}_macro"] for name in ("precision", "recall", "f1")]
     np.testing.assert_allclose(ours, theirs[:3], rtol=1e-12)
     matrix = sklearn.confusion_matrix(labels, predicted, labels=range(CLASSES))
-    assert np.array_equal(sums["confusion"], matrix.T)  # rows = predicted, as in lecture 4
+    assert np.array_equal(sums["confusion"], matrix.T)  # rows = predicted, as in lecture 5
     again = scores.one_against_rest(np.asarray(sums["confusion"]), rows="predicted")
     assert np.array_equal(np.stack(again, axis=1), sums["decisions"])
 

@@ -10,7 +10,7 @@ from cnnjax import CnnjaxError
 from cnnjax.training import scores
 from cnnjax.training.scores import Counts, confusion_matrix, one_against_rest
 
-CATS = Counts(90, 60, 10, 940)  # lecture 4: 1100 images, 100 of cats
+CATS = Counts(90, 60, 10, 940)  # lecture 5: 1100 images, 100 of cats
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_always_non_cat_has_a_good_accuracy_and_finds_no_cat():
 
 
 def test_a_constant_prediction_is_as_good_as_the_classes_are_unequal():
-    for share_of_a, expected in ((98, 0.98), (80, 0.80)):  # lecture 4: training and test set
+    for share_of_a, expected in ((98, 0.98), (80, 0.80)):  # lecture 5: training and test set
         actual = np.repeat([0, 1], [share_of_a, 100 - share_of_a])
         matrix = confusion_matrix(np.zeros(100, int), actual, 2, rows="predicted")
         assert np.trace(matrix) / matrix.sum() == expected

@@ -1,8 +1,8 @@
 """Losses, one value per example: reducing them is the caller's choice.
 
 Every loss takes what was predicted first and what is true second, and gives `[N]`, in float32 or
-wider whatever came in. The lectures' empirical loss, L = 1/N sum_i L_i (lecture 3, "Loss
-Function"; lecture 0, "Empirical loss function"), is the mean of that; lecture 4 calls it "the sum
+wider whatever came in. The lectures' empirical loss, L = 1/N sum_i L_i (lecture 4, "Loss
+Function"; lecture 1, "Empirical loss function"), is the mean of that; lecture 5 calls it "the sum
 of pointwise loss function (i.e., is the average ...)", which contradicts itself: it is the average.
 
 What starts with `softmax` or `sigmoid` takes logits, and is what to train with; `cross_entropy` and

@@ -13,7 +13,7 @@ def softmax_cross_entropy(
 ) -> jax.Array:
     """-log softmax(s)_y = -log(e^{s_y} / sum_j e^{s_j}), stable at extreme logits.
 
-    Lecture 4, "Categorical Cross Entropy", also called softmax loss; Keras's
+    Lecture 5, "Categorical Cross Entropy", also called softmax loss; Keras's
     `sparse_categorical_crossentropy(..., from_logits=True)`. Computed as log sum_j e^{s_j} - s_y,
     so it is right to the rounding of the largest logit: to 1e-3 where that is 1e4. A label out of
     range gives NaN or the loss of another class: `Task.check` finds it before a training.
@@ -51,7 +51,7 @@ def softmax_cross_entropy_dense(
 ) -> jax.Array:
     """-sum_i t_i log softmax(s)_i: the target is a distribution, e.g. one-hot.
 
-    Lecture 4, "Categorical Cross Entropy"; Keras's `categorical_crossentropy(...,
+    Lecture 5, "Categorical Cross Entropy"; Keras's `categorical_crossentropy(...,
     from_logits=True)`.
 
     Args:
@@ -79,7 +79,7 @@ def softmax_cross_entropy_dense(
 def sigmoid_binary_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     """-t log sigmoid(s) - (1 - t) log(1 - sigmoid(s)), stable at extreme logits.
 
-    Lecture 4, "Binary Cross Entropy"; Keras's `binary_crossentropy(..., from_logits=True)`. Where
+    Lecture 5, "Binary Cross Entropy"; Keras's `binary_crossentropy(..., from_logits=True)`. Where
     an example has several independent outputs (multilabel classification), it is the mean over
     them, as in Keras, and not the sum.
 
@@ -106,7 +106,7 @@ def sigmoid_binary_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.A
 def hinge(scores: jax.Array, labels: jax.Array) -> jax.Array:
     """The multiclass SVM loss, sum_{j != y} max(0, f_j - f_y + 1).
 
-    Lecture 3, "SVM Loss" (Weston and Watkins 1999: the sum over the other classes, where optax and
+    Lecture 4, "SVM Loss" (Weston and Watkins 1999: the sum over the other classes, where optax and
     Crammer and Singer take the largest alone). Keras's `categorical_hinge` is the latter too.
 
     Args:

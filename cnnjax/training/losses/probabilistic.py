@@ -16,7 +16,7 @@ from cnnjax.training.targets import paired
 def cross_entropy(probabilities: jax.Array, targets: jax.Array, epsilon: float = 1e-7) -> jax.Array:
     """-sum_i y_i log(yhat_i), with 0 log 0 = 0.
 
-    Lecture 3, "Cross Entropy Loss"; Keras's `categorical_crossentropy`, which also divides the
+    Lecture 4, "Cross Entropy Loss"; Keras's `categorical_crossentropy`, which also divides the
     predictions by their sum.
 
     Args:
@@ -43,7 +43,7 @@ def binary_cross_entropy(
 ) -> jax.Array:
     """-t log(s) - (1 - t) log(1 - s), with 0 log 0 = 0; the mean over several outputs.
 
-    Lecture 4, "Binary Cross Entropy"; Keras's `binary_crossentropy`.
+    Lecture 5, "Binary Cross Entropy"; Keras's `binary_crossentropy`.
 
     Args:
       probabilities: s, `[N]`, `[N, 1]` or `[N, K]`.
@@ -69,7 +69,7 @@ def kl_divergence(probabilities: jax.Array, targets: jax.Array, epsilon: float =
     """D(y || yhat) = sum_i y_i log(y_i / yhat_i), with 0 log 0 = 0.
 
     The cross-entropy less the entropy of the target: 0 where they agree, and never below. Lecture
-    3, list of Keras losses: `kl_divergence`.
+    4, list of Keras losses: `kl_divergence`.
 
     Args:
       probabilities: yhat, `[N, K]`.
@@ -93,7 +93,7 @@ def kl_divergence(probabilities: jax.Array, targets: jax.Array, epsilon: float =
 def poisson(rates: jax.Array, counts: jax.Array, epsilon: float = 1e-7) -> jax.Array:
     """yhat - y log(yhat): the negative log-likelihood of a Poisson count, less log(y!).
 
-    Least where the rate is the count. Lecture 3, list of Keras losses: `poisson`; the mean over
+    Least where the rate is the count. Lecture 4, list of Keras losses: `poisson`; the mean over
     several outputs, as there.
 
     Args:

@@ -1,6 +1,6 @@
 """Losses of regression. With e = yhat - y, over the components of one example.
 
-The lectures call two things MSE: lecture 3 sums over the components, ||f - y||^2, and lecture 4
+The lectures call two things MSE: lecture 4 sums over the components, ||f - y||^2, and lecture 5
 divides by their number. Both are here, by name; for one output they are the same. All but the
 sums take the mean over the components, as Keras does.
 """
@@ -14,7 +14,7 @@ from cnnjax.training.targets import paired
 
 
 def sum_squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
-    """||f - y||_2^2 = sum_k e_k^2: lecture 3, "L2 Loss/MSE".
+    """||f - y||_2^2 = sum_k e_k^2: lecture 4, "L2 Loss/MSE".
 
     Args:
       predictions: f, `[N]`, `[N, 1]` or `[N, ...]`.
@@ -33,7 +33,7 @@ def sum_squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def mean_squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
-    """1/K sum_k e_k^2: lecture 4, "Mean Squared Error"; Keras's `mean_squared_error`.
+    """1/K sum_k e_k^2: lecture 5, "Mean Squared Error"; Keras's `mean_squared_error`.
 
     Squaring penalises what is far away heavily: an outlier of error e has gradient 2 e.
 
@@ -54,7 +54,7 @@ def mean_squared_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def sum_absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
-    """||f - y||_1 = sum_k |e_k|: lecture 3, "L1 Loss/MAE".
+    """||f - y||_1 = sum_k |e_k|: lecture 4, "L1 Loss/MAE".
 
     Args:
       predictions: f, `[N]`, `[N, 1]` or `[N, ...]`.
@@ -73,7 +73,7 @@ def sum_absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 def mean_absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
-    """1/K sum_k |e_k|: lecture 4, "Mean Absolute Error"; Keras's `mean_absolute_error`.
+    """1/K sum_k |e_k|: lecture 5, "Mean Absolute Error"; Keras's `mean_absolute_error`.
 
     More robust to outliers than the square: whatever e, its (sub-)gradient is sign(e), and 0 at 0.
     The slide says that it "needs more complicated tools such as linear programming to compute the
@@ -98,7 +98,7 @@ def mean_absolute_error(predictions: jax.Array, targets: jax.Array) -> jax.Array
 def mean_absolute_percentage_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """100/K sum_k |e_k| / max(|y_k|, 1e-7), in percent.
 
-    Lecture 3, list of Keras losses: `mean_absolute_percentage_error`.
+    Lecture 4, list of Keras losses: `mean_absolute_percentage_error`.
 
     Args:
       predictions: yhat, `[N]`, `[N, 1]` or `[N, ...]`.
@@ -120,7 +120,7 @@ def mean_absolute_percentage_error(predictions: jax.Array, targets: jax.Array) -
 def mean_squared_logarithmic_error(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """1/K sum_k (log(1 + yhat_k) - log(1 + y_k))^2; what is negative counts as 0.
 
-    Lecture 3, list of Keras losses: `mean_squared_logarithmic_error` (there, what lies below 1e-7
+    Lecture 4, list of Keras losses: `mean_squared_logarithmic_error` (there, what lies below 1e-7
     counts as 1e-7).
 
     Args:
@@ -145,7 +145,7 @@ def mean_squared_logarithmic_error(predictions: jax.Array, targets: jax.Array) -
 def cosine_similarity(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """-<yhat, y> / (|yhat| |y|), with the sign of a loss: -1 for one direction, 1 for opposite.
 
-    Lecture 3, list of Keras losses: `cosine_similarity`, over the last axis as there. A vector of
+    Lecture 4, list of Keras losses: `cosine_similarity`, over the last axis as there. A vector of
     length 0 has no direction, and gives 0.
 
     Args:
@@ -170,7 +170,7 @@ def cosine_similarity(predictions: jax.Array, targets: jax.Array) -> jax.Array:
 def huber(predictions: jax.Array, targets: jax.Array, delta: float = 1.0) -> jax.Array:
     """e^2 / 2 where |e| <= delta, else delta |e| - delta^2 / 2; the mean over the components.
 
-    The square near 0 and the absolute value far away, joined smoothly. Lecture 3, list of Keras
+    The square near 0 and the absolute value far away, joined smoothly. Lecture 4, list of Keras
     losses: `huber`.
 
     Args:
@@ -197,7 +197,7 @@ def huber(predictions: jax.Array, targets: jax.Array, delta: float = 1.0) -> jax
 def log_cosh(predictions: jax.Array, targets: jax.Array) -> jax.Array:
     """log cosh(e), the mean over the components: about e^2 / 2 near 0, |e| - log 2 far away.
 
-    Lecture 3, list of Keras losses: `log_cosh`. Its gradient is tanh(e).
+    Lecture 4, list of Keras losses: `log_cosh`. Its gradient is tanh(e).
 
     Args:
       predictions: yhat, `[N]`, `[N, 1]` or `[N, ...]`.

@@ -1,4 +1,4 @@
-"""The other optimizers that lecture 3 lists ("tf.keras.optimizers"), each by its paper; FTRL is
+"""The other optimizers that lecture 4 lists ("tf.keras.optimizers"), each by its paper; FTRL is
 in `proximal.py`.
 
 g is the gradient, eta the learning rate (a number or a schedule), t = 1, 2, ... the step. What

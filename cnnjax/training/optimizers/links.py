@@ -133,7 +133,7 @@ def scale_by_stage(
 
     Discriminative learning rates: the slow, general first stages of a transplanted network and
     its fast new head in one training ("fine tuning parameters use a smaller learning rate, while
-    training the output layer from scratch can use a larger learning rate", lecture 4).
+    training the output layer from scratch can use a larger learning rate", lecture 5).
     What the optimizer gives is multiplied, so this is the stage's learning rate in every rule
     that is linear in it: all of `OPTIMIZERS`, `ftrl` as long as it has no penalties.
 

@@ -1,4 +1,4 @@
-"""FTRL-Proximal, "follow the proximally regularised leader": the `Ftrl` of lecture 3's list."""
+"""FTRL-Proximal, "follow the proximally regularised leader": the `Ftrl` of lecture 4's list."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The update rules of lecture 3 as optax transformations, in the lecture's symbols.
+"""The update rules of lecture 4 as optax transformations, in the lecture's symbols.
 
 Every rule maps a gradient g = dL/dtheta to an update u, and `optax.apply_updates` adds it:
 theta <- theta + u. The learning rate eta is a number or a schedule (`cnnjax.training.schedules`).
@@ -32,7 +32,7 @@ from cnnjax.training.settings import (
 def sgd(learning_rate: LearningRate) -> optax.GradientTransformation:
     """Gradient descent: theta_{t+1} = theta_t - eta_t g_t.
 
-    Lecture 0, "Training CNN with gradient descent", and lecture 3, "SGD". What the slide calls
+    Lecture 1, "Training CNN with gradient descent", and lecture 4, "SGD". What the slide calls
     batch, mini-batch and stochastic gradient descent is this rule with the gradient of the mean
     loss over all N examples, n of them or one: the `batch_size` of `cnnjax.training.fit`.
 
@@ -64,7 +64,7 @@ def sgd(learning_rate: LearningRate) -> optax.GradientTransformation:
 
 @one_per_setting
 def momentum(learning_rate: LearningRate, gamma: float = 0.9) -> optax.GradientTransformation:
-    """Gradient descent with momentum (lecture 3, "SGD+Momentum").
+    """Gradient descent with momentum (lecture 4, "SGD+Momentum").
 
         v_t = gamma v_{t-1} + eta_t g_t
         theta_{t+1} = theta_t - v_t
@@ -124,7 +124,7 @@ def nesterov(learning_rate: LearningRate, gamma: float = 0.9) -> optax.GradientT
 
 @one_per_setting
 def adagrad(learning_rate: LearningRate, epsilon: float = 1e-8) -> optax.GradientTransformation:
-    """AdaGrad: larger steps for sparser parameters (lecture 3; Duchi et al. 2011).
+    """AdaGrad: larger steps for sparser parameters (lecture 4; Duchi et al. 2011).
 
         G_t = G_{t-1} + g_t²,   G_0 = 0
         theta_{t+1} = theta_t - eta_t g_t / sqrt(G_t + epsilon)
@@ -148,7 +148,7 @@ def adagrad(learning_rate: LearningRate, epsilon: float = 1e-8) -> optax.Gradien
 def rmsprop(
     learning_rate: LearningRate, gamma: float = 0.9, epsilon: float = 1e-8
 ) -> optax.GradientTransformation:
-    """RMSProp: AdaGrad with an exponential average of the squared gradient (lecture 3).
+    """RMSProp: AdaGrad with an exponential average of the squared gradient (lecture 4).
 
         G_t = gamma G_{t-1} + (1 - gamma) g_t²,   G_0 = 0
         theta_{t+1} = theta_t - eta_t g_t / sqrt(G_t + epsilon)
@@ -187,7 +187,7 @@ def adam_simplified(
     gamma2: float = 0.999,
     epsilon: float = 1e-8,
 ) -> optax.GradientTransformation:
-    """RMSProp + momentum: Adam as on the slide, "Adam (Simplified)" (lecture 3).
+    """RMSProp + momentum: Adam as on the slide, "Adam (Simplified)" (lecture 4).
 
         v_t = gamma1 v_{t-1} + (1 - gamma1) g_t,    v_0 = 0
         G_t = gamma2 G_{t-1} + (1 - gamma2) g_t²,   G_0 = 0

@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 from cnnjax import CnnjaxError
 from cnnjax.training import losses
 
-SCORES = jnp.array([[3.2, 5.1, -1.7]])  # lecture 3's example: cat, car, frog; it is a cat
+SCORES = jnp.array([[3.2, 5.1, -1.7]])  # lecture 4's example: cat, car, frog; it is a cat
 RANDOM = np.random.RandomState(0)
 LOGITS = RANDOM.normal(0, 3, (64, 5)).astype(np.float32)
 LABELS = RANDOM.randint(0, 5, 64)

@@ -27,8 +27,8 @@ A, B, Y = (RANDOM.normal(2, 1.5, (64, 5)).astype(np.float32) for _ in range(3))
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
-        (losses.sum_squared_error, 5.0),  # lecture 3: squared norm
-        (losses.mean_squared_error, 2.5),  # lecture 4: divided by n
+        (losses.sum_squared_error, 5.0),  # lecture 4: squared norm
+        (losses.mean_squared_error, 2.5),  # lecture 5: divided by n
         (losses.sum_absolute_error, 3.0),
         (losses.mean_absolute_error, 1.5),
     ],

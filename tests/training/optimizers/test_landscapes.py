@@ -1,4 +1,4 @@
-"""The optimizers on functions one can draw: they arrive, and what lecture 3 says of SGD is seen."""
+"""The optimizers on functions one can draw: they arrive, and what lecture 4 says of SGD is seen."""
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +81,7 @@ def test_it_minimises_a_parabola_and_the_valley_of_rosenbrock(name):
 
 
 def test_momentum_leaves_a_saddle_and_plain_sgd_does_not_in_the_same_number_of_steps():
-    # Lecture 3: "slow update at saddle points". A millionth beside the ridge, SGD's distance from
+    # Lecture 4: "slow update at saddle points". A millionth beside the ridge, SGD's distance from
     # it grows by 1 + 2 eta a step, momentum's by the larger root of r² - (1.9 + 2 eta) r + 0.9.
     start, eta, steps = [1.0, 1e-6], 0.01, 200
     slow = np.abs(walk(saddle, sgd(eta), start, steps)[-1])
@@ -103,7 +103,7 @@ def test_nothing_leaves_a_saddle_from_the_very_ridge():
 
 
 def test_momentum_rolls_out_of_a_shallow_minimum_where_plain_sgd_stays():
-    # Lecture 3: "stuck at local minima".
+    # Lecture 4: "stuck at local minima".
     stuck = walk(ripples, sgd(0.05), [5.5], 2000)
     rolled = walk(ripples, momentum(0.05, 0.9), [5.5], 2000)
     assert abs(stuck[-1, 0] - 3.847) < 1e-3
@@ -113,7 +113,7 @@ def test_momentum_rolls_out_of_a_shallow_minimum_where_plain_sgd_stays():
 
 
 def test_momentum_dampens_the_oscillation_across_a_narrow_valley():
-    # Lecture 3: momentum "helps accelerate SGD in the relevant direction and dampens oscillations".
+    # Lecture 4: momentum "helps accelerate SGD in the relevant direction and dampens oscillations".
     # Along the flat axis SGD takes eta x; momentum gathers up to 1 / (1 - gamma) as much. The
     # largest eta at which the steep axis (curvature 10) does not diverge is 2 / 10 for SGD, and
     # 2 (1 + gamma) / 10 with momentum.

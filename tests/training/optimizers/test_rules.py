@@ -91,7 +91,7 @@ def test_the_first_step_of_the_simplified_adam_is_3_16_times_the_nominal_rate():
 
 
 def test_adagrad_gives_sparser_parameters_larger_steps():
-    # Lecture 3: "increases the learning rate for sparser parameters and decreases the learning
+    # Lecture 4: "increases the learning rate for sparser parameters and decreases the learning
     # rate for ones that are less sparse". One gradient is 1 always, the other in every 10th step.
     optimizer, theta = adagrad(0.5), jnp.zeros(2)
     state = optimizer.init(theta)
