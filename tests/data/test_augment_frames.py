@@ -44,7 +44,7 @@ def test_a_random_crop_is_a_window_of_the_padded_image_at_any_place():
 
 
 def test_the_places_of_a_crop_are_alike_likely():
-    draw = jax.vmap(lambda key: random_crop(224).draw(key, (226, 227, 3)))
+    draw = jax.jit(jax.vmap(lambda key: random_crop(224).draw(key, (226, 227, 3))))
     rows, columns = np.asarray(draw(jax.random.split(KEY, 3000))).T
     for places, count in ((rows, 3), (columns, 4)):
         # Five standard deviations of a binomial count.

@@ -72,7 +72,7 @@ def scipy_affine(image, matrix, offset, fill, cval):
 def test_a_map_of_the_plane_is_that_of_scipy_for_every_fill(name, fill):
     make, drawn, matrix, offset = MAPS[name]
     augment = make() if make is flip else make(fill, 9.0)
-    got = augment.apply(jnp.asarray(IMAGE), jnp.asarray(drawn))
+    got = jax.jit(augment.apply)(IMAGE, jnp.asarray(drawn))
     # Places in single precision, against SciPy's double: 255 grey levels times some 1e-6 pixels.
     np.testing.assert_allclose(got, scipy_affine(IMAGE, matrix, offset, fill, 9.0), atol=2e-3)
 
@@ -80,7 +80,7 @@ def test_a_map_of_the_plane_is_that_of_scipy_for_every_fill(name, fill):
 @pytest.mark.parametrize("fill", FILLS)
 def test_any_place_near_or_far_has_the_value_that_scipy_gives_it(fill):
     rows, columns = RNG.uniform(-40, 50, (2, 500)).astype(np.float32)
-    got = sample(jnp.asarray(IMAGE), rows, columns, fill, 9.0)
+    got = jax.jit(sample, static_argnums=(3, 4))(IMAGE, rows, columns, fill, 9.0)
     for c in range(3):
         expected = ndimage.map_coordinates(
             IMAGE[..., c], [rows, columns], order=1, mode=fill, cval=9.0
@@ -91,25 +91,27 @@ def test_any_place_near_or_far_has_the_value_that_scipy_gives_it(fill):
 @pytest.mark.parametrize("fill", FILLS)
 def test_an_image_of_one_pixel_has_that_pixel_everywhere(fill):
     image = jnp.full((1, 1, 1), 7.0)
-    got = sample(image, jnp.array([0.0, 2.5]), jnp.array([0.0, -1.2]), fill, 7.0)
+    places = jnp.array([0.0, 2.5]), jnp.array([0.0, -1.2])
+    got = jax.jit(sample, static_argnums=(3, 4))(image, *places, fill, 7.0)
     assert got.ravel().tolist() == [7, 7]
 
 
 def test_what_is_rotated_by_a_positive_angle_turns_counter_clockwise_as_in_pillow():
     square = RNG.integers(0, 256, (16, 16)).astype(np.uint8)
     pixels = jnp.asarray(square, jnp.float32)[..., None]
-    right = rotate(180, fill="constant").apply(pixels, jnp.float32(90.0))
+    turn = jax.jit(rotate(180, fill="constant").apply)
+    right = turn(pixels, jnp.float32(90.0))
     np.testing.assert_allclose(right[..., 0], np.rot90(square), atol=1e-3)
-    half = rotate(180, fill="constant").apply(pixels, jnp.float32(180.0))
+    half = turn(pixels, jnp.float32(180.0))
     np.testing.assert_allclose(half[..., 0], square[::-1, ::-1], atol=1e-3)
     turned = Image.fromarray(square).rotate(25, Image.Resampling.BILINEAR)
-    ours = rotate(180, fill="constant").apply(pixels, jnp.float32(25.0))[..., 0]
+    ours = turn(pixels, jnp.float32(25.0))[..., 0]
     # Inside only: Pillow blends the border with black.
     assert np.abs(np.asarray(turned, float) - ours)[3:-3, 3:-3].max() <= 1
 
 
 def test_a_positive_shift_is_to_the_right_and_down():
-    moved = shift(1, fill="constant").apply(jnp.asarray(IMAGE), jnp.array([2.0, 3.0]))
+    moved = jax.jit(shift(1, fill="constant").apply)(IMAGE, jnp.array([2.0, 3.0]))
     np.testing.assert_array_equal(moved[3:, 2:], IMAGE[:-3, :-2])
     assert not np.any(moved[:3])
     assert not np.any(moved[:, :2])
@@ -117,7 +119,7 @@ def test_a_positive_shift_is_to_the_right_and_down():
 
 def test_a_zoom_factor_is_the_part_of_the_picture_that_is_seen():
     image = jnp.zeros((21, 21, 1)).at[8:13, 8:13].set(255.0)  # a square of side 5
-    twice = zoom((0.5, 0.5)).apply(image, jnp.array([0.5, 0.5]))
+    twice = jax.jit(zoom((0.5, 0.5)).apply)(image, jnp.array([0.5, 0.5]))
     assert float(twice.sum()) == pytest.approx(4 * float(image.sum()), rel=1e-5)
 
 
@@ -125,12 +127,12 @@ def test_the_fused_map_is_one_after_the_other_within_the_picture():
     y, x = np.mgrid[:40, :40]
     smooth = (128 + 60 * np.sin(x / 6) + 60 * np.cos(y / 7)).astype(np.float32)[None, ..., None]
     key = jax.random.key(0)
-    stages = [rotate(15), shift(0.05), flip(), shear(10), zoom(0.2, independent=True)]
+    stages = [rotate(15), flip(), zoom(0.2, independent=True)]
     fused = compose(*stages)(key, smooth)[0]
     apart, own = jnp.asarray(smooth[0]), jax.random.fold_in(key, 0)
     for i, stage in enumerate(stages):
-        apart = stage.augment_one(jax.random.fold_in(own, i), apart)
-    assert np.abs(fused - apart)[10:-10, 10:-10].max() < 4  # five interpolations against one
+        apart = jax.jit(stage.augment_one)(jax.random.fold_in(own, i), apart)
+    assert np.abs(fused - apart)[10:-10, 10:-10].max() < 2.5  # two interpolations against one
     assert np.abs(fused - smooth[0]).max() > 20
 
 
@@ -152,7 +154,7 @@ def test_the_lens_is_that_of_scikit_image():
         return center + apart * (1 + 0.4 * (apart**2).sum(1, keepdims=True) / (center**2).sum())
 
     expected = transform.warp(IMAGE, looked_up, order=1, mode="edge", preserve_range=True)
-    got = lens_distortion(1).apply(jnp.asarray(IMAGE), jnp.float32(0.4))
+    got = jax.jit(lens_distortion(1).apply)(IMAGE, jnp.float32(0.4))
     np.testing.assert_allclose(got, expected, atol=2e-3)
 
 
@@ -161,9 +163,10 @@ def test_the_elastic_field_is_smoothed_as_by_scipy():
     rough = augment.draw(jax.random.key(0), IMAGE.shape)
     assert rough.shape == (2, 13, 17)
     assert -1 <= float(rough.min()) < -0.9 < 0.9 < float(rough.max()) < 1
+    assert not np.any(rough == augment.draw(jax.random.key(1), IMAGE.shape))
     field = [34 * ndimage.gaussian_filter(plane, 4, mode="constant") for plane in np.asarray(rough)]
     places = np.mgrid[:13, :17] + np.stack(field)
-    got = augment.apply(jnp.asarray(IMAGE), rough)
+    got = jax.jit(augment.apply)(IMAGE, rough)
     for c in range(3):
         expected = ndimage.map_coordinates(IMAGE[..., c], places, order=1, mode="reflect")
         np.testing.assert_allclose(got[..., c], expected, atol=1e-2)
@@ -178,7 +181,11 @@ def test_elastic_displacements_have_the_size_that_the_docstring_says():
 
 
 def draws(augment, shape=(100, 200, 3), count=4000):
-    return np.asarray(jax.vmap(lambda k: augment.draw(k, shape))(jax.random.split(KEY, count)))
+    return np.asarray(draw_all(augment, shape)(jax.random.split(KEY, count)))
+
+
+def draw_all(augment, shape):
+    return jax.jit(jax.vmap(lambda key: augment.draw(key, shape)))
 
 
 KEY = jax.random.key(0)

@@ -126,7 +126,7 @@ def test_the_generators_map_is_that_of_keras_for_the_same_draws(keras_generator,
         vertical_flip=True,
     ).augment
     theirs = keras_generator(fill_mode=fill, cval=33)
-    for seed in range(4):
+    for seed in range(3):
         key = jax.random.key(seed)
         keys = [jax.random.fold_in(key, i) for i in range(6)]
         drawn = [
