@@ -185,7 +185,7 @@ class ColorCast(Augmentation):
     """Tints an image: to each channel, with probability p, a whole number from -strength to
     strength is added, all alike likely.
 
-    Wu et al. 2015, Deep Image, section 3.2 (lecture 0: "color casting"): p = 1/2, strength 20.
+    Wu et al. 2015, Deep Image (lecture 0: "color casting"): p = 1/2, strength 20.
     Keeps the class at that strength.
 
     Args:
