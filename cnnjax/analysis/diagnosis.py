@@ -1,6 +1,6 @@
 """The lecture's cases of the learning curve, as rules on measured features.
 
-Lecture 0, slides "Learning Curve" and "Perfect Learning Curve", show two curves that underfit, two
+Lecture 1, slides "Learning Curve" and "Perfect Learning Curve", show two curves that underfit, two
 that overfit and one that is good, each with its remedy. The rules, in their order:
 
 1. *Unstable* is a validation loss that oscillates, or a training loss that ends far above its

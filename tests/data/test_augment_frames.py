@@ -17,7 +17,7 @@ def test_padding_is_that_of_numpy():
 
 
 def test_the_lectures_picture_is_padded_by_one_and_by_five_pixels():
-    # Lecture 4: (297, 169) -> (299, 179), width and height.
+    # Lecture 5: (297, 169) -> (299, 179), width and height.
     assert jax.eval_shape(pad((5, 1)), KEY, np.zeros((1, 169, 297, 3), np.uint8)).shape == (
         1, 179, 299, 3,
     )  # fmt: skip

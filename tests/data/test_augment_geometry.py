@@ -194,7 +194,7 @@ KEY = jax.random.key(0)
 @pytest.mark.parametrize(
     ("augment", "low", "high"),
     [
-        (shift(0.1), [-20, -10], [20, 10]),  # lecture 1: 0.1 of 200 pixels are 20, either way
+        (shift(0.1), [-20, -10], [20, 10]),  # lecture 2: 0.1 of 200 pixels are 20, either way
         (shift(0, 0.25), [0, -25], [0, 25]),
         (rotate(30), -30, 30),
         (shear(20), -20, 20),

@@ -1,10 +1,10 @@
 """Augmentation, pure jitted functions of (key, images), and standardisation.
 
-`augment = compose(flip(), shift(0.1), rotate(15))` is the lecture's recipe (lecture 0: rotation,
+`augment = compose(flip(), shift(0.1), rotate(15))` is the lecture's recipe (lecture 1: rotation,
 horizontal flip, shifts); `augment(key, images)` takes uint8 or float32 `[N, H, W, C]` in 0 ... 255
 and gives the same dtype, see `Augmentation`. All ranges are written where a strength says them: an
 augmentation helps only as far as it keeps the class, and the docstring of each says how far that
-is; a turned traffic sign or a mirrored 6 is something else (lecture 1).
+is; a turned traffic sign or a mirrored 6 is something else (lecture 2).
 """
 
 from cnnjax.data.augment.affine import flip, rotate, shear, shift, zoom

@@ -88,7 +88,7 @@ class Shift(Resampled):
     stays in the picture: 0.1 is the lecture's value, a few pixels are usual.
 
     Args:
-      width: fraction of the width; 0.1 of 200 pixels are up to 20 to the left or right (lecture 1).
+      width: fraction of the width; 0.1 of 200 pixels are up to 20 to the left or right (lecture 2).
       height: fraction of the height; by default as `width`.
       fill: what comes in: nearest, constant, reflect or wrap, see `sampling.sample`.
       cval: the grey level for `constant`.
@@ -123,7 +123,7 @@ class Rotate(Resampled):
     """Turns an image about its centre by U(-degrees, degrees), positive counter-clockwise.
 
     M = [[cos t, -sin t], [sin t, cos t]]. `rotate(30)` is the lecture's rotation_range=30: up to 30
-    degrees in either direction (lecture 1); lecture 3's `RandomRotation(0.2)` counts in turns, it
+    degrees in either direction (lecture 2); lecture 4's `RandomRotation(0.2)` counts in turns, it
     is `rotate(72)`. Keeps the class of natural images up to 15 or 30 degrees; a 6 turned by 180 is
     a 9, a turned traffic sign is another sign.
 
@@ -194,7 +194,7 @@ class Zoom(Resampled):
     """Enlarges or shrinks what is in an image about its centre; the size of the image stays.
 
     M = diag(z_x, z_y), as in Keras' `ImageDataGenerator`: z is the part of the old picture that is
-    seen, so that objects become 1 / z times as large. Lecture 4's scaling has one factor for all
+    seen, so that objects become 1 / z times as large. Lecture 5's scaling has one factor for all
     directions, z_x = z_y; Keras draws the two independently. Keeps the class while the object stays
     in the picture and large enough to be told: 0.1 or 0.2 are usual.
 

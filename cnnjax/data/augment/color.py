@@ -67,7 +67,7 @@ class Contrast(_Blend):
     """Spreads (f > 1) or draws together (f < 1) the grey levels: m + f (x - m), clipped, where m is
     the mean luminance of the image.
 
-    Lecture 4: "the degree of separation between the darkest and brightest areas". Pillow's
+    Lecture 5: "the degree of separation between the darkest and brightest areas". Pillow's
     `ImageEnhance.Contrast`, which rounds m to a whole number. Keeps the class up to a strength of
     about 0.5; a factor of 0 is plain grey.
 
@@ -91,7 +91,7 @@ class Saturation(_Blend):
     """Makes colours stronger (f > 1) or greyer (f < 1): l + f (x - l), clipped, where l is the
     luminance of each pixel.
 
-    Lecture 4: "the separation between colors of an image". Pillow's `ImageEnhance.Color`, which
+    Lecture 5: "the separation between colors of an image". Pillow's `ImageEnhance.Color`, which
     rounds l to a whole number. Keeps the class unless it is told by colour.
 
     Args:
@@ -112,7 +112,7 @@ class Saturation(_Blend):
 class Hue(Augmentation):
     """Turns the colour circle by U(-strength, strength) turns; saturation and value stay (HSV).
 
-    Lecture 4: "the shade of the colors". 1/3 turn makes red green, 1/2 turn makes red cyan. Keeps
+    Lecture 5: "the shade of the colors". 1/3 turn makes red green, 1/2 turn makes red cyan. Keeps
     the class unless it is told by colour; 0.05 to 0.1 are usual.
 
     Args:
@@ -185,7 +185,7 @@ class ColorCast(Augmentation):
     """Tints an image: to each channel, with probability p, a whole number from -strength to
     strength is added, all alike likely.
 
-    Wu et al. 2015, Deep Image (lecture 0: "color casting"): p = 1/2, strength 20.
+    Wu et al. 2015, Deep Image (lecture 1: "color casting"): p = 1/2, strength 20.
     Keeps the class at that strength.
 
     Args:

@@ -17,7 +17,7 @@ Pair = int | tuple[int, int]
 class Pad(Augmentation):
     """Adds `width` pixels of one grey level on each side; `[H, W, C]` -> `[H + 2v, W + 2h, C]`.
 
-    Keeps the class. Lecture 4 pads (297, 169), width and height, to (299, 179): one pixel at the
+    Keeps the class. Lecture 5 pads (297, 169), width and height, to (299, 179): one pixel at the
     left and right and five at the top and bottom, `pad((5, 1))`.
 
     Args:
@@ -72,7 +72,7 @@ class CenterCrop(Augmentation):
 class RandomCrop(Augmentation):
     """A window of an image at a random place, all places alike likely; `[H, W, C]` -> `[*size, C]`.
 
-    AlexNet's random crop (lecture 0; Krizhevsky et al. 2012, section 4.1: 224 of 256 pixels), and
+    AlexNet's random crop (lecture 1; Krizhevsky et al. 2012, section 4.1: 224 of 256 pixels), and
     with padding the one usual for CIFAR-10: `random_crop(32, pad=4)`. Keeps the class while most of
     the object stays in the window.
 
@@ -110,7 +110,7 @@ class Resize(Augmentation):
     """An image at another size; `[H, W, C]` -> `[*size, C]`.
 
     Bilinear, and with the average over the pixels that become one where the image shrinks, as
-    Pillow's `BILINEAR`. Lecture 4's example of scaling, (297, 169) to (140, 140), is of this kind;
+    Pillow's `BILINEAR`. Lecture 5's example of scaling, (297, 169) to (140, 140), is of this kind;
     contrary to its text it has not the same factor in all directions. Nothing is random: apply it
     to test images alike. For scaling within the image see `zoom`.
 

@@ -46,7 +46,7 @@ def image_data_generator(
     rescale: float | None = None,
     preprocessing_function: Callable[[jax.Array], jax.Array] | None = None,
 ) -> Generator:
-    """Lecture 1's `keras.preprocessing.image.ImageDataGenerator(...)` as two functions.
+    """Lecture 2's `keras.preprocessing.image.ImageDataGenerator(...)` as two functions.
 
     The options, their meaning, order and distributions are those of Keras, whose geometry is
     one interpolation for rotation, shift, shear and zoom (with a factor for each axis). Images are

@@ -104,7 +104,7 @@ def fit_standardization(
     function: Callable[[jax.Array], jax.Array] | None = None,
     epsilon: float = 1e-6,
 ) -> Standardization:
-    """Fits a standardisation on the training images (the options of lecture 1's generator).
+    """Fits a standardisation on the training images (the options of lecture 2's generator).
 
     - centring takes off the mean, std normalisation (which implies centring) divides by the
       standard deviation, (x - mu) / (sigma + epsilon): featurewise those of each channel over the

@@ -18,7 +18,7 @@ class LensDistortion(Augmentation):
 
     The pixel at p, measured from the centre, gets what stood at p (1 + k r^2), where r is |p| over
     half the diagonal: the centre stays, a corner looks up (1 + k) times as far out. (Wu et al.
-    2015, Deep Image: lens distortion; lecture 0: "geometric distortion".) Keeps the
+    2015, Deep Image: lens distortion; lecture 1: "geometric distortion".) Keeps the
     class of natural images at 0.3 and below.
 
     Args:
