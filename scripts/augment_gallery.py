@@ -3,7 +3,7 @@
 A row is an augmentation: the image as it is, then three strengths from weak to strong, each with
 two random draws.
 
-    python scripts/augment_gallery.py --out docs/augmentations.png
+    python scripts/augment_gallery.py --image 2552 --out docs/augmentations.png
     python scripts/augment_gallery.py --dataset folder:PHOTOS --image-size 96 --out photos.png
 """
 
@@ -95,6 +95,7 @@ def draw(image: np.ndarray, seed: int) -> Figure:
     figure.subplots_adjust(left=MARGIN / (columns + MARGIN), right=1, top=1, bottom=0, wspace=0.08)
     for cell in cells.flat:
         cell.set_axis_off()
+    cells[0, 0].set_title("as it is", fontsize=8, pad=2)
     key, batch = jax.random.key(seed), np.stack([image] * DRAWS)
     for (name, strengths), row in zip(kinds.items(), cells, strict=True):
         show(row[0], image)

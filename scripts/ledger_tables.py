@@ -15,7 +15,7 @@ def ledger_table(title: str, counted: Ledger, said: list[Fact]) -> Table:
     memory = [_size(counted.total(name)) for name in ("parameter_bytes", "kept_bytes")]
     table.add_column("stage", "total")
     table.add_column("output")
-    table.add_column("a unit sees")
+    table.add_column("receptive field")
     table.add_column("arithmetic", overflow="fold")
     table.add_column("parameters", f"{total['parameters']:,}", justify="right")
     table.add_column("multiply-adds", f"{total['multiply_adds']:,}", justify="right")

@@ -206,7 +206,8 @@ def learning_rate(config: Config, steps: int) -> optax.Schedule:
 def measure(network: Network, variables: Variables, test: Dataset, out: Path) -> dict[str, float]:
     """What the test images say; the confusion matrix goes to confusion.csv."""
     task = classification.with_metrics(metrics.class_scores, metrics.confusion)
-    found = totals(network, task, variables, on_device(test))
+    few = max(1, 2**26 // test.num_classes**2)  # a matrix of every example is made on the way
+    found = totals(network, task, variables, on_device(test), batch_size=min(256, few))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["predicted \\ actual", *test.classes])

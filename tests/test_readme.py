@@ -7,13 +7,17 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_python_example_runs_as_printed():
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def test_the_python_examples_run_as_printed():
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(examples) == 2
     names = {}
-    exec(compile(example, "README.md", "exec"), names)
+    for example in examples:
+        exec(compile(example, "README.md", "exec"), names)
     assert names["net"].stages[0] == "conv1"
     assert names["logits"].shape == (8, 10)
     assert (names["logits"] == names["net"].apply(names["variables"], names["images"])).all()
+    assert names["augmented"].shape == (8, 32, 32, 3)
+    assert names["optimizer"].init(names["variables"]["params"])
 
 
 def test_every_file_it_links_to_is_there():
@@ -21,6 +25,13 @@ def test_every_file_it_links_to_is_there():
     assert links
     for link in links:
         assert (ROOT / link).exists(), link
+
+
+def test_every_command_it_prints_is_there():
+    scripts = re.findall(r"python ((?:scripts|experiments)/\w+\.py)", README)
+    assert len(scripts) >= 8
+    for script in scripts:
+        assert (ROOT / script).is_file(), script
 
 
 def test_both_commands_install_before_they_run():
