@@ -14,6 +14,7 @@ import importlib
 import subprocess
 import sys
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -187,6 +188,8 @@ def run(config: Config) -> None:
     """Check, then write or run."""
     rows = read()
     if config.run:
+        if find_spec("pytest") is None:
+            raise CnnjaxError("the tests need pytest; pip install -e '.[test]'")
         chosen = (row for row in rows if config.lecture in (None, row.lecture))
         tests = dict.fromkeys(test for row in chosen for test in row.tests)
         sys.exit(subprocess.run([sys.executable, "-m", "pytest", *tests], cwd=ROOT).returncode)
