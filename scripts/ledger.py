@@ -7,8 +7,9 @@
     python scripts/ledger.py --lectures
 
 The receptive field is the window of the image that a unit sees; its neighbour's lies some pixels
-further ("6 every 2"). What is kept are the arrays that one image in training leaves in memory from the forward pass for the backward
-pass, as jax.vjp asks for them; a compiler may keep less. No weight is allocated.
+further ("6 every 2"). What is kept are the arrays that one image in training leaves in memory from
+the forward pass for the backward pass, as jax.vjp asks for them; a compiler may keep less. No
+weight is allocated.
 """
 
 import dataclasses

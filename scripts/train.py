@@ -1,6 +1,7 @@
 """Train a network on a data set, and keep what came out.
 
-    python scripts/train.py --network lenet5 --dataset digits --out runs/lenet5
+    python scripts/train.py --network lenet5 --dataset digits --image-size 28 --epochs 30 \\
+        --learning-rate 0.05 --out runs/lenet5
     python scripts/train.py --network alexnet_small --dataset glyphs/latin --epochs 20 \\
         --optimizer adam --learning-rate 1e-3 --augment shift:0.1 rotate:10 --out runs/latin
 
@@ -22,8 +23,8 @@ import jax
 import jax.numpy as jnp
 import optax
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-from train_arguments import read_arguments, read_augmentation
+from train_arguments import check_augmentation, read_arguments, read_augmentation
+from training_bar import TrainingBar
 from tyro.conf import arg
 
 import cnnjax
@@ -67,7 +68,7 @@ class Config:
     """Train on so many images of each class only, drawn at random."""
     network: str = "alexnet_small"
     """A registered network, see scripts/ledger.py --list."""
-    arguments: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    arguments: Annotated[tuple[str, ...], _unset("NAME=VALUE ...", "none")] = ()
     """The network's own, e.g. dropout=0.5 width=24."""
     epochs: Annotated[float | None, _unset("FLOAT", "10, unless --steps is given")] = None
     """Length of the training in epochs."""
@@ -78,7 +79,7 @@ class Config:
     optimizer: str = "momentum"
     """sgd, momentum, nesterov, adagrad, rmsprop, adam_simplified, adam, adamw, nadam, adamax,
     adadelta, ftrl."""
-    settings: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE ...")] = ()
+    settings: Annotated[tuple[str, ...], _unset("NAME=VALUE ...", "none")] = ()
     """The optimizer's own, e.g. gamma=0.95."""
     learning_rate: float = 0.02
     """The highest."""
@@ -87,8 +88,8 @@ class Config:
     warmup: float = 0.05
     """The part of the training over which the rate rises linearly, in front of the schedule."""
     weight_decay: float = 5e-4
-    """L2, of kernels only."""
-    augment: Annotated[tuple[str, ...], arg(metavar="NAME[:NUMBER,...] ...")] = ()
+    """Of kernels only: L2, apart from the gradient for adamw."""
+    augment: Annotated[tuple[str, ...], _unset("NAME[:NUMBER,...] ...", "none")] = ()
     """In this order, e.g. flip shift:0.1 rotate:15; see scripts/augment_gallery.py."""
     evaluations: int = 20
     """How often the validation images are looked at."""
@@ -116,13 +117,9 @@ def run(config: Config) -> None:
     check_takes(network, train.images.shape[1:])
     epochs = 10.0 if config.steps is None and config.epochs is None else config.epochs
     steps = duration(len(train), config.batch_size, steps=config.steps, epochs=epochs)
-    optimizer = chain(
-        weight_decay(config.weight_decay),
-        create_optimizer(
-            config.optimizer, learning_rate(config, steps), **read_arguments(config.settings)
-        ),
-    )
+    optimizer = make_optimizer(config, steps)
     augment = read_augmentation(config.augment)
+    check_augmentation(augment, train.images.shape[1:])
     recipe = {name: value for name, value in asdict(config).items() if name != "out"}
     fingerprints = [train.fingerprint(), data.validation.fingerprint(), data.test.fingerprint()]
     claim_folder(config.out, "train", recipe | {"data": fingerprints})
@@ -136,7 +133,7 @@ def run(config: Config) -> None:
         jax.random.key(config.seed),
     )
     began = time.monotonic()
-    with _Bar(console, steps, config.batch_size) as bar:
+    with TrainingBar(console, steps, config.batch_size) as bar:
         state, lines = fit(
             state,
             on_device(train),
@@ -186,6 +183,16 @@ def on_device(dataset: Dataset) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(dataset.images), jnp.asarray(dataset.labels)
 
 
+def make_optimizer(config: Config, steps: int) -> optax.GradientTransformation:
+    """The optimizer with its schedule and weight decay."""
+    rate, settings = learning_rate(config, steps), read_arguments(config.settings)
+    if config.optimizer == "adamw":
+        decay = {"weight_decay": config.weight_decay}
+        return create_optimizer("adamw", rate, **(decay | settings))
+    link = weight_decay(config.weight_decay)
+    return chain(link, create_optimizer(config.optimizer, rate, **settings))
+
+
 def learning_rate(config: Config, steps: int) -> optax.Schedule:
     """The schedule, with the warm-up in front of it, over `steps` in all."""
     if not 0 <= config.warmup < 1:
@@ -216,45 +223,6 @@ def measure(network: Network, variables: Variables, test: Dataset, out: Path) ->
     )
     write_text(out / "confusion.csv", text.getvalue())
     return task.report(found)
-
-
-class _Bar:
-    """How far the training is, how fast, and how long it will take."""
-
-    def __init__(self, console: Console, steps: int, batch_size: int) -> None:
-        self._steps, self._batch_size = steps, batch_size
-        self._first: tuple[float, int] | None = None  # when the first call ended, at which step
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            expand=True,
-            transient=True,
-        )
-        self._task = self._bar.add_task("compiling", total=steps, note="")
-
-    def __enter__(self) -> "_Bar":
-        if self._bar.console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, step: int) -> None:
-        """Called with the number of steps taken."""
-        now = time.monotonic()
-        note = ""
-        if self._first is None:
-            self._first = now, step
-        elif step > self._first[1]:
-            seconds = (now - self._first[0]) / (step - self._first[1])
-            left = round(seconds * (self._steps - step))
-            note = f"{self._batch_size / seconds:,.0f} images/s, {left // 60}:{left % 60:02d} left"
-        self._bar.update(
-            self._task, completed=step, description=f"step {step}/{self._steps}", note=note
-        )
 
 
 if __name__ == "__main__":

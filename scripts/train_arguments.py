@@ -5,6 +5,9 @@ import inspect
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+import jax
+import jax.numpy as jnp
+
 from cnnjax.data import augment
 from cnnjax.data.augment import Augmentation
 from cnnjax.errors import CnnjaxError
@@ -64,6 +67,24 @@ def read_augmentation(texts: Sequence[str]) -> Augmentation | None:
                 "write e.g. shift:0.1 or rotate:15"
             ) from None
     return augment.compose(*stages) if stages else None
+
+
+def check_augmentation(augmentation: Augmentation | None, shape: tuple[int, ...]) -> None:
+    """Makes sure that images `[H, W, C]` of this shape can be augmented, and keep their shape.
+
+    Raises:
+      CnnjaxError: they cannot.
+    """
+    if augmentation is None:
+        return
+    images = jax.ShapeDtypeStruct((1, *shape), jnp.uint8)
+    after = jax.eval_shape(augmentation, jax.random.key(0), images).shape[1:]
+    if after != shape:
+        made, given = (" x ".join(map(str, size)) for size in (after, shape))
+        raise CnnjaxError(
+            f"--augment makes images of {made} out of {given}, for which the network is made; "
+            f"add resize:{shape[0]}, or pad what is cropped, e.g. random_crop:{shape[0]},4"
+        )
 
 
 def _value(text: str) -> object:

@@ -34,7 +34,7 @@ def duration(
     """The length of a training in steps, given in steps or in epochs.
 
     Raises:
-      CnnjaxError: both or neither is given, or it is not positive.
+      CnnjaxError: both or neither is given, or one of the numbers is not positive.
 
     >>> duration(size=50_000, batch_size=128, epochs=2)
     782
@@ -42,6 +42,10 @@ def duration(
     if (steps is None) == (epochs is None):
         raise CnnjaxError(
             f"the length of training is given as steps={steps} and epochs={epochs}; give one"
+        )
+    if size < 1 or batch_size < 1:
+        raise CnnjaxError(
+            f"{size} examples in batches of {batch_size} cannot be; both are at least 1"
         )
     length = steps if steps is not None else epochs * size / batch_size
     if not 0 < length < math.inf:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from train import Config, learning_rate, run
+from train import Config, learning_rate, make_optimizer, run
 from train_arguments import AUGMENTATIONS, read_arguments, read_augmentation
 
 import cnnjax
@@ -147,6 +147,19 @@ def test_every_schedule_rises_over_the_warm_up_and_ends_with_the_training(config
     assert (rates[100] == rates[30]) == (schedule == "constant")
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_weight_decay_shrinks_kernels_once_and_biases_never(config, optimizer):
+    given = config(optimizer=optimizer, weight_decay=0.1, learning_rate=0.5, warmup=0.0)
+    made = make_optimizer(given, steps=10)
+    params = {"fc1": {"kernel": jnp.full((2, 2), 2.0), "bias": jnp.full(2, 2.0)}}
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = made.update(zeros, made.init(params), params)
+    # sgd: -eta lambda w; adamw the same beside a step of 0; adam divides the decay by its own size
+    shrunk = {"sgd": -0.1, "adamw": -0.1, "adam": -0.5}[optimizer]
+    assert jnp.allclose(updates["fc1"]["kernel"], shrunk, atol=1e-3)
+    assert (updates["fc1"]["bias"] == 0).all()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -160,6 +173,10 @@ def test_every_schedule_rises_over_the_warm_up_and_ends_with_the_training(config
         ({"augment": ("rotat:3",)}, "did you mean 'rotate'"),
         ({"augment": ("rotate:1,2,3,4,5",)}, "rotate takes"),
         ({"augment": ("shift:-1",)}, "shift"),
+        ({"augment": ("hue:0.1",)}, "hue was given images of 1 channels"),
+        ({"augment": ("random_crop:4",)}, "makes images of 4 x 4 x 1 out of 12 x 12 x 1"),
+        ({"batch_size": 0}, "both are at least 1"),
+        ({"images_per_class": 1000}, "choose at most"),
         ({"epochs": 1.0}, "give one"),
         ({"network": "alexnet_small", "arguments": ()}, "the smallest square image it takes"),
         ({"learning_rate": -1.0}, "expected a"),

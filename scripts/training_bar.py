@@ -1,0 +1,46 @@
+"""What a person sees while scripts/train.py is at work."""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+
+class TrainingBar:
+    """How far the training is, how fast, and how long it will take."""
+
+    def __init__(self, console: Console, steps: int, batch_size: int) -> None:
+        self._steps, self._batch_size = steps, batch_size
+        self._first: tuple[float, int] | None = None  # when the first call ended, at which step
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            expand=True,
+            transient=True,
+        )
+        self._task = self._bar.add_task("compiling", total=steps, note="")
+
+    def __enter__(self) -> "TrainingBar":
+        if self._bar.console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar.console.is_terminal:
+            self._bar.stop()
+
+    def show(self, step: int) -> None:
+        """Called with the number of steps taken."""
+        now = time.monotonic()
+        note = ""
+        if self._first is None:
+            self._first = now, step
+        elif step > self._first[1]:
+            seconds = (now - self._first[0]) / (step - self._first[1])
+            left = round(seconds * (self._steps - step))
+            note = f"{self._batch_size / seconds:,.0f} images/s, {left // 60}:{left % 60:02d} left"
+        self._bar.update(
+            self._task, completed=step, description=f"step {step}/{self._steps}", note=note
+        )
