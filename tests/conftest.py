@@ -1,4 +1,46 @@
 import os
+from collections.abc import Callable
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
 
 # Keras, which some tests compare with, reads its backend when it is imported.
 os.environ["KERAS_BACKEND"] = "jax"
+
+
+def _filled(path: tuple, array: jax.ShapeDtypeStruct, rng: np.random.Generator) -> np.ndarray:
+    match path[-1].key:
+        case "kernel":
+            values = rng.normal(0, np.sqrt(2 / np.prod(array.shape[:-1])), array.shape)
+        case "bias":
+            values = rng.normal(0, 0.01, array.shape)
+        case "scale" | "var":
+            values = np.ones(array.shape)
+        case "mean":
+            values = np.zeros(array.shape)
+        case name:
+            raise ValueError(f"tests know no values for a variable named {name!r}")
+    return values.astype(array.dtype)
+
+
+@cache
+def _variables(network, image_shape: tuple[int, int, int], seed: int) -> dict:
+    image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), image)
+    rng = np.random.default_rng(seed)
+    return jax.tree_util.tree_map_with_path(lambda p, a: _filled(p, a, rng), shapes)
+
+
+@pytest.fixture(scope="session")
+def some_variables() -> Callable[..., dict]:
+    """`some_variables(network, image_shape, seed=0)`: variables for tests to which it does not
+    matter how a network is initialised. NumPy draws them, because compiling the network's own
+    random numbers takes seconds. Each call gives new arrays, which a test may donate."""
+
+    def variables(network, image_shape: tuple[int, int, int], seed: int = 0) -> dict:
+        return jax.tree.map(jnp.array, _variables(network, tuple(image_shape), seed))
+
+    return variables

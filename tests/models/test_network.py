@@ -6,6 +6,7 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,11 +27,15 @@ IMAGES = {  # legal and small, so that the tests are quick
 QUICK = ("mlp", "lenet5", "alexnet_small", "conv_stack")
 
 
-@cache
-def made(name, **kwargs):
-    net = cnnjax.create(name, num_classes=4, **kwargs)
-    images = jax.random.normal(jax.random.key(7), (2, *IMAGES[name]))
-    return net, jax.jit(net.init)(jax.random.key(0), images), images
+@pytest.fixture(scope="module")
+def made(some_variables):
+    @cache
+    def make(name, **kwargs):
+        net = cnnjax.create(name, num_classes=4, **kwargs)
+        images = np.random.default_rng(7).normal(size=(2, *IMAGES[name])).astype(np.float32)
+        return net, some_variables(net, IMAGES[name]), jnp.asarray(images)
+
+    return make
 
 
 def only(variables, stages):
@@ -52,7 +57,9 @@ def test_variables_are_keyed_by_stage(name):
 
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from(QUICK), st.data())
-def test_slices_at_any_cuts_compose_to_the_whole_and_need_only_their_own_variables(name, data):
+def test_slices_at_any_cuts_compose_to_the_whole_and_need_only_their_own_variables(
+    made, name, data
+):
     net, variables, images = made(name)
     inner = st.integers(1, len(net.stages) - 1)
     cuts = sorted(data.draw(st.sets(inner, max_size=3)))
@@ -64,7 +71,7 @@ def test_slices_at_any_cuts_compose_to_the_whole_and_need_only_their_own_variabl
 
 
 @pytest.mark.parametrize("cut", range(1, 8))
-def test_alexnet_composes_at_every_cut(cut):
+def test_alexnet_composes_at_every_cut(made, cut):
     net, variables, images = made("alexnet")
     first, second = net.stages[:cut], net.stages[cut:]
     features = net.apply(only(variables, first), images, stop=first[-1])
@@ -73,21 +80,22 @@ def test_alexnet_composes_at_every_cut(cut):
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_every_parameter_receives_a_finite_gradient_that_is_not_zero(name):
+def test_every_parameter_receives_a_finite_gradient_that_is_not_zero(made, name):
     net, variables, images = made(name)
 
     def loss(params):
         logits = net.apply({"params": params}, images, train=True)
         return (logits * jnp.arange(1.0, 5.0)).sum()
 
-    for path, gradient in jax.tree_util.tree_leaves_with_path(jax.grad(loss)(variables["params"])):
+    gradients = jax.jit(jax.grad(loss))(variables["params"])
+    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
         name = jax.tree_util.keystr(path)
         assert jnp.isfinite(gradient).all(), name
         assert jnp.abs(gradient).max() > 0, name
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_half_precision_computes_float32_logits_from_float32_parameters(name):
+def test_half_precision_computes_float32_logits_from_float32_parameters(made, name):
     _, variables, images = made(name)
     half = cnnjax.create(name, num_classes=4, dtype=jnp.bfloat16)
     logits = half.apply(variables, images)
@@ -98,7 +106,7 @@ def test_half_precision_computes_float32_logits_from_float32_parameters(name):
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_half_precision_features_stay_in_half_precision(name):
+def test_half_precision_features_stay_in_half_precision(made, name):
     _, variables, images = made(name)
     half = cnnjax.create(name, num_classes=4, dtype=jnp.bfloat16)
     assert half.apply(variables, images, stop=half.stages[0]).dtype == jnp.bfloat16
@@ -111,7 +119,7 @@ def test_without_classes_a_network_has_no_head(name):
 
 
 @pytest.mark.parametrize("name", [*QUICK, "alexnet"])
-def test_without_classes_a_network_ends_with_its_features(name):
+def test_without_classes_a_network_ends_with_its_features(made, name):
     net, variables, images = made(name)
     headless = cnnjax.create(name, num_classes=0)
     features = headless.apply(only(variables, headless.stages), images)
@@ -121,7 +129,7 @@ def test_without_classes_a_network_ends_with_its_features(name):
 
 
 @pytest.mark.parametrize("name", ["mlp", "alexnet_small"])
-def test_dropout_draws_in_training_only_and_from_its_key(name):
+def test_dropout_draws_in_training_only_and_from_its_key(made, name):
     net, variables, images = made(name, dropout=0.5)
 
     def run(seed):
@@ -132,7 +140,7 @@ def test_dropout_draws_in_training_only_and_from_its_key(name):
     assert jnp.array_equal(net.apply(variables, images), made(name)[0].apply(variables, images))
 
 
-def test_a_frozen_stage_runs_in_evaluation_mode():
+def test_a_frozen_stage_runs_in_evaluation_mode(made):
     net, variables, images = made("mlp", dropout=0.5)
     trained = net.apply(
         variables, images, train=True, frozen=net.stages, rngs={"dropout": jax.random.key(0)}
@@ -140,7 +148,7 @@ def test_a_frozen_stage_runs_in_evaluation_mode():
     assert jnp.array_equal(trained, net.apply(variables, images))
 
 
-def test_the_second_call_compiles_nothing():
+def test_the_second_call_compiles_nothing(made):
     net, variables, images = made("alexnet_small")
     chex.clear_trace_counter()
     run = jax.jit(chex.assert_max_traces(lambda v, x: net.apply(v, x), n=1))
@@ -148,13 +156,14 @@ def test_the_second_call_compiles_nothing():
     run(variables, images + 1)
 
 
-def test_seeds_can_be_stacked_with_vmap():
+def test_seeds_can_be_stacked_with_vmap(made):
     net, _, images = made("lenet5")
     keys = jax.random.split(jax.random.key(3), 2)
-    stacked = jax.vmap(lambda key: net.init(key, images))(keys)
-    logits = jax.vmap(net.apply, in_axes=(0, None))(stacked, images)
+    init = jax.jit(net.init)
+    stacked = jax.jit(jax.vmap(net.init, in_axes=(0, None)))(keys, images)
+    logits = jax.jit(jax.vmap(net.apply, in_axes=(0, None)))(stacked, images)
     for i, key in enumerate(keys):
-        alone = net.apply(net.init(key, images), images)
+        alone = net.apply(init(key, images), images)
         chex.assert_trees_all_close(logits[i], alone, rtol=1e-5, atol=1e-6)
 
 
@@ -187,10 +196,16 @@ def test_a_block_works_inside_a_foreign_module():
         (lambda: cnnjax.create("alexnt"), ["alexnt", "alexnet_small", "lenet5", "did you mean"]),
         (lambda: cnnjax.create("mlp", widht=3), ["widht", "hidden", "num_classes"]),
         (lambda: cnnjax.create("alexnet_small", width=10).stages, ["width", "10", "3"]),
-        (lambda: made("lenet5")[0].slice("c4"), ["c4", "c1, c3, c5, f6, output"]),
-        (lambda: made("lenet5")[0].slice("f6", "c1"), ["empty", "f6", "c1"]),
-        (lambda: made("lenet5")[0].apply({}, jnp.ones((32, 32, 1))), ["[N, H, W, C]"]),
-        (lambda: made("lenet5")[0].apply({}, jnp.ones((1, 9, 9, 1), jnp.uint8)), ["uint8", "255"]),
+        (
+            lambda: cnnjax.create("lenet5", num_classes=4).slice("c4"),
+            ["c4", "c1, c3, c5, f6, output"],
+        ),
+        (lambda: cnnjax.create("lenet5", num_classes=4).slice("f6", "c1"), ["empty", "f6", "c1"]),
+        (lambda: cnnjax.create("lenet5").apply({}, jnp.ones((32, 32, 1))), ["[N, H, W, C]"]),
+        (
+            lambda: cnnjax.create("lenet5").apply({}, jnp.ones((1, 9, 9, 1), jnp.uint8)),
+            ["uint8", "255"],
+        ),
         (lambda: check_takes(cnnjax.create("alexnet_small"), (8, 8, 1)), ["conv5", "15 x 15"]),
     ],
 )
@@ -202,7 +217,7 @@ def test_a_mistake_is_one_line_that_says_what_exists(act, words):
         assert word in str(error.value)
 
 
-def test_weights_of_another_shape_are_named():
+def test_weights_of_another_shape_are_named(made):
     net, variables, _ = made("lenet5")
     images = jnp.ones((1, 40, 40, 1))
     with pytest.raises(CnnjaxError, match="c5"):

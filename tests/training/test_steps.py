@@ -26,8 +26,8 @@ NET = cnnjax.create("mlp", hidden=(6, 5), num_classes=3)
 
 
 @pytest.fixture
-def variables():
-    return initialise(NET, (4, 4, 1), seed=0)
+def variables(some_variables):
+    return some_variables(NET, (4, 4, 1))
 
 
 @pytest.fixture
