@@ -42,10 +42,10 @@ def test_lenet5_has_the_maps_of_lecture_2():
     }
 
 
-def test_lenet5_pads_mnist_images_to_the_papers_field():
+def test_lenet5_pads_mnist_images_to_the_papers_field(some_variables):
     net = cnnjax.create("lenet5")
     small = jax.random.normal(jax.random.key(0), (2, 28, 28, 1))
-    variables = net.init(jax.random.key(1), small)
+    variables = some_variables(net, (28, 28, 1))
     padded = jnp.pad(small, ((0, 0), (2, 2), (2, 2), (0, 0)))
     assert jnp.array_equal(net.apply(variables, small), net.apply(variables, padded))
 

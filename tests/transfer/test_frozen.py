@@ -12,7 +12,6 @@ from cnnjax.training import classification, momentum_sgd
 from cnnjax.transfer import (
     PrefixCache,
     feature_bytes,
-    initialise,
     prefix_features,
     train_behind_prefix,
 )
@@ -30,8 +29,8 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def variables():
-    return initialise(NET, SHAPE, seed=0)
+def variables(some_variables):
+    return some_variables(NET, SHAPE)
 
 
 def train(variables, data, frozen, **kwargs):
@@ -75,8 +74,8 @@ def test_the_cache_goes_back_to_fewer_stages_too(variables, data):
     chex.assert_trees_all_equal(deep, cache.features("w", variables, data.images, "conv3"))
 
 
-def test_the_cache_keeps_sources_apart(variables, data):
-    cache, other = PrefixCache(NET), initialise(NET, SHAPE, seed=9)
+def test_the_cache_keeps_sources_apart(some_variables, variables, data):
+    cache, other = PrefixCache(NET), some_variables(NET, SHAPE, seed=9)
     first = cache.features("w", variables, data.images, "conv1")
     assert not jnp.array_equal(first, cache.features("v", other, data.images, "conv1"))
 
