@@ -73,7 +73,7 @@ def test_at_least_the_last_stage_must_be_new(n):
 
 @pytest.mark.parametrize("num_classes", [0, 3])
 def test_fresh_variables_are_those_of_the_networks_own_init(num_classes):
-    net = cnnjax.create("alexnet_small", num_classes=num_classes, width=3, units=8)
+    net = cnnjax.create("conv_stack", num_classes=num_classes, kernels=(3, 3), features=4)
     own = net.init(jax.random.key(5), jnp.zeros((1, *SHAPE)))
     drawn = initialise(net, SHAPE, seed=5)
     chex.assert_trees_all_close(drawn, own, rtol=1e-6)
