@@ -7,10 +7,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 
 class TrainingBar:
-    """How far the training is, how fast, and how long it will take."""
+    """How far the training is, how fast, and how long it will take.
+
+    On a terminal it is a bar that is redrawn; elsewhere each tenth of the training is a line.
+    """
 
     def __init__(self, console: Console, steps: int, batch_size: int) -> None:
         self._steps, self._batch_size = steps, batch_size
+        self._told = 0  # tenths of the training
         self._first: tuple[float, int] | None = None  # when the first call ended, at which step
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -41,6 +45,9 @@ class TrainingBar:
             seconds = (now - self._first[0]) / (step - self._first[1])
             left = round(seconds * (self._steps - step))
             note = f"{self._batch_size / seconds:,.0f} images/s, {left // 60}:{left % 60:02d} left"
-        self._bar.update(
-            self._task, completed=step, description=f"step {step}/{self._steps}", note=note
-        )
+        where = f"step {step}/{self._steps}"
+        self._bar.update(self._task, completed=step, description=where, note=note)
+        tenth = 10 * step // self._steps
+        if not self._bar.console.is_terminal and tenth > self._told:
+            self._bar.console.print(f"{where} {note}".strip(), highlight=False)
+            self._told = tenth

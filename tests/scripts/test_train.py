@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 from train import Config, learning_rate, make_optimizer, run
 from train_arguments import AUGMENTATIONS, read_arguments, read_augmentation
+from training_bar import TrainingBar
 
 import cnnjax
 from cnnjax import CnnjaxError
@@ -104,6 +106,16 @@ def test_a_finished_training_is_not_done_again(trained, capsys):
     run(trained)
     assert "finished" in capsys.readouterr().out
     assert (trained.out / "result.json").stat().st_mtime_ns == before
+
+
+def test_off_a_terminal_each_tenth_of_the_training_is_a_line(capsys):
+    bar = TrainingBar(Console(), steps=40, batch_size=16)
+    with bar:
+        for step in range(1, 41):
+            bar.show(step)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines] == [f"{step}/40" for step in range(4, 41, 4)]
+    assert "images/s" in lines[0]
 
 
 def test_a_folder_of_another_training_is_refused(trained):
