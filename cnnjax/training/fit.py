@@ -162,7 +162,7 @@ def fit(
         last = taken == steps
         if validation is not None and (last or (evaluate_every and taken % evaluate_every == 0)):
             variables = merge(trained_variables(state), frozen)
-            found = evaluate(network, task, variables, validation, start=start)
+            found = task.report(_totals(network, task, variables, validation, start))
             line |= {f"validation_{name}": value for name, value in found.items()}
         lines.append(line)
         if directory is not None:
@@ -212,6 +212,18 @@ def totals(
       CnnjaxError: targets that do not suit the task and the network.
     """
     task.check((len(data[1]), network.num_classes), data[1])
+    return _totals(network, task, variables, data, start, batch_size)
+
+
+def _totals(
+    network: Network,
+    task: Task,
+    variables: Variables,
+    data: Batch,
+    start: str | None,
+    batch_size: int = 256,
+) -> dict[str, np.ndarray]:
+    """`totals` of targets that have been checked: the check brings them to the host."""
     indices, mask = padded_batches(len(data[1]), batch_size)
     sums = evaluate_batches(
         variables, *data, indices, mask, network=network, task=task, start=start
