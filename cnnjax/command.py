@@ -46,6 +46,11 @@ def main(config: type[Config], run: Callable[[Config], None], description: str) 
         signal.signal(signal.SIGINT, previous)
 
 
+def unset(metavar: str, meaning: str) -> object:
+    """How --help shows a flag that may be left out: what it takes, and what holds without it."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {meaning})")
+
+
 def page(text: str, width: int) -> str:
     """Fills the lines of `text` up to `width`; a line that is indented begins a new one.
 

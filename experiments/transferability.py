@@ -34,6 +34,7 @@ from transferability_report import COLUMNS, judge, summarise, with_changes
 from tyro.conf import arg
 
 from cnnjax import command
+from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.display import StudyProgress, claims_table, table
 from cnnjax.studies.figures import save_figure
@@ -49,16 +50,11 @@ GLYPHS_PER_CLASS = 20
 which they reach 75 to 92 % on the test images and more than 99 % on the training images."""
 
 
-def _unset(metavar: str, meaning: str) -> object:
-    """How --help shows a flag that may be left out: what it takes, and what holds without it."""
-    return arg(metavar=metavar, help_behavior_hint=f"(default: {meaning})")
-
-
 @dataclass(frozen=True)
 class Config:
     dataset: str = "glyphs"
     """glyphs, glyphs/latin, digits, npz:PATH, folder:PATH, mnist, cifar10, tfds:NAME ..."""
-    image_size: Annotated[int | None, _unset("PIXELS", "as they are")] = None
+    image_size: Annotated[int | None, unset("PIXELS", "as they are")] = None
     """Bring the images to this side."""
     network: str = "alexnet_small"
     """A registered network: alexnet_small, lenet5, mlp, alexnet; n counts its stages."""
@@ -69,17 +65,17 @@ class Config:
     """Repetitions: each with a random split, fresh layers and an order of examples of its own."""
     both_directions: bool = False
     """Transfer from B to A as well."""
-    layers: Annotated[str | None, _unset("N,N-N", "every possible one")] = None
+    layers: Annotated[str | None, unset("N,N-N", "every possible one")] = None
     """The values of n, e.g. 1-7 or 1,4,7."""
     treatments: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = TREATMENTS
     """The arms to run; the bases they need are always there."""
     images_per_class: Annotated[
-        int | None, _unset("INT", f"{GLYPHS_PER_CLASS} of the glyphs, all of other data")
+        int | None, unset("INT", f"{GLYPHS_PER_CLASS} of the glyphs, all of other data")
     ] = None
     """Train on so many images of each class only, drawn at random."""
-    steps: Annotated[int | None, _unset("INT", f"{STEPS}, unless --epochs is given")] = None
+    steps: Annotated[int | None, unset("INT", f"{STEPS}, unless --epochs is given")] = None
     """Length of every training in steps; base2x takes twice that."""
-    epochs: Annotated[float | None, _unset("FLOAT", "--steps counts")] = None
+    epochs: Annotated[float | None, unset("FLOAT", "--steps counts")] = None
     """Length of every training in epochs instead."""
     batch_size: int = 32
     """Images a step."""
@@ -95,7 +91,7 @@ class Config:
     """Where results.csv, the figure and the runs go; the same command goes on there."""
     list: bool = False
     """Print the plan with its cost, and run nothing."""
-    only: Annotated[str | None, _unset("NAME", "all runs")] = None
+    only: Annotated[str | None, unset("NAME", "all runs")] = None
     """Run this one run of the plan (see --list), for a scheduler that takes them one by one."""
     smoke: bool = False
     """A tiny plan that ends within seconds, to see that everything works."""

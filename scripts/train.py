@@ -25,10 +25,10 @@ import optax
 from rich.console import Console
 from train_arguments import check_augmentation, read_arguments, read_augmentation
 from training_bar import TrainingBar
-from tyro.conf import arg
 
 import cnnjax
 from cnnjax import command
+from cnnjax.command import unset
 from cnnjax.data import Dataset, Splits, load, stratified_split
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network, check_takes
@@ -53,33 +53,28 @@ from cnnjax.training.fit import CHECKPOINT
 from cnnjax.transfer import initialise
 
 
-def _unset(metavar: str, meaning: str) -> object:
-    """How --help shows a flag that may be left out: what it takes, and what holds without it."""
-    return arg(metavar=metavar, help_behavior_hint=f"(default: {meaning})")
-
-
 @dataclass(frozen=True)
 class Config:
     dataset: str = "glyphs"
     """glyphs, glyphs/latin, digits, npz:PATH, folder:PATH, mnist, cifar10, tfds:NAME ..."""
-    image_size: Annotated[int | None, _unset("PIXELS", "as they are")] = None
+    image_size: Annotated[int | None, unset("PIXELS", "as they are")] = None
     """Bring the images to this side."""
-    images_per_class: Annotated[int | None, _unset("INT", "all")] = None
+    images_per_class: Annotated[int | None, unset("INT", "all")] = None
     """Train on so many images of each class only, drawn at random."""
     network: str = "alexnet_small"
     """A registered network, see scripts/ledger.py --list."""
-    arguments: Annotated[tuple[str, ...], _unset("NAME=VALUE ...", "none")] = ()
+    arguments: Annotated[tuple[str, ...], unset("NAME=VALUE ...", "none")] = ()
     """The network's own, e.g. dropout=0.5 width=24."""
-    epochs: Annotated[float | None, _unset("FLOAT", "10, unless --steps is given")] = None
+    epochs: Annotated[float | None, unset("FLOAT", "10, unless --steps is given")] = None
     """Length of the training in epochs."""
-    steps: Annotated[int | None, _unset("INT", "--epochs counts")] = None
+    steps: Annotated[int | None, unset("INT", "--epochs counts")] = None
     """Length of the training in steps instead."""
     batch_size: int = 64
     """Images a step: 1 is stochastic, all of them batch gradient descent."""
     optimizer: str = "momentum"
     """sgd, momentum, nesterov, adagrad, rmsprop, adam_simplified, adam, adamw, nadam, adamax,
     adadelta, ftrl."""
-    settings: Annotated[tuple[str, ...], _unset("NAME=VALUE ...", "none")] = ()
+    settings: Annotated[tuple[str, ...], unset("NAME=VALUE ...", "none")] = ()
     """The optimizer's own, e.g. gamma=0.95."""
     learning_rate: float = 0.02
     """The highest."""
@@ -89,7 +84,7 @@ class Config:
     """The part of the training over which the rate rises linearly, in front of the schedule."""
     weight_decay: float = 5e-4
     """Of kernels only: L2, apart from the gradient for adamw."""
-    augment: Annotated[tuple[str, ...], _unset("NAME[:NUMBER,...] ...", "none")] = ()
+    augment: Annotated[tuple[str, ...], unset("NAME[:NUMBER,...] ...", "none")] = ()
     """In this order, e.g. flip shift:0.1 rotate:15; see scripts/augment_gallery.py."""
     evaluations: int = 20
     """How often the validation images are looked at."""

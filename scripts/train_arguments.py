@@ -3,14 +3,13 @@
 import ast
 import inspect
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import jax
 import jax.numpy as jnp
 
 from cnnjax.data import augment
 from cnnjax.data.augment import Augmentation
-from cnnjax.errors import CnnjaxError
+from cnnjax.errors import CnnjaxError, did_you_mean
 
 AUGMENTATIONS = (
     *("brightness", "center_crop", "channel_shift", "color_cast", "contrast", "cutout", "elastic"),
@@ -50,8 +49,7 @@ def read_augmentation(texts: Sequence[str]) -> Augmentation | None:
     for text in texts:
         name, _, strengths = text.partition(":")
         if name not in AUGMENTATIONS:
-            near = get_close_matches(name, AUGMENTATIONS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, AUGMENTATIONS)
             raise CnnjaxError(
                 f"there is no augmentation {name!r}; there are {', '.join(AUGMENTATIONS)}{hint}"
             )

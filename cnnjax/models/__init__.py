@@ -1,9 +1,8 @@
 """The networks of the lectures, by name."""
 
 from dataclasses import fields
-from difflib import get_close_matches
 
-from cnnjax.errors import CnnjaxError
+from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.models.alexnet import AlexNet, AlexNetSmall
 from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
@@ -102,8 +101,7 @@ def create(name: str, **kwargs: object) -> Network:
     ('c1', 'c3', 'c5', 'f6', 'output')
     """
     if name not in NETWORKS:
-        near = get_close_matches(name, NETWORKS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, NETWORKS)
         raise CnnjaxError(
             f"there is no network {name!r}; there are {', '.join(list_models())}{hint}"
         )

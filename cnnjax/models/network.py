@@ -6,14 +6,13 @@ nothing but that slice's variables.
 """
 
 from collections.abc import Collection
-from difflib import get_close_matches
 
 import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnnjax.errors import CnnjaxError
+from cnnjax.errors import CnnjaxError, did_you_mean
 
 
 class Network(nn.Module):
@@ -142,8 +141,7 @@ class Network(nn.Module):
     def _position(self, name: str, stages: tuple[str, ...]) -> int:
         if name in stages:
             return stages.index(name)
-        near = get_close_matches(name, stages, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, stages)
         raise CnnjaxError(
             f"{type(self).__name__} has no stage {name!r}; its stages are {', '.join(stages)}{hint}"
         )

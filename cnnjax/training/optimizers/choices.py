@@ -2,12 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import TypeVar
 
 import optax
 
-from cnnjax.errors import CnnjaxError
+from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.training import schedules
 from cnnjax.training.optimizers.adaptive import adadelta, adam, adamax, adamw, nadam
 from cnnjax.training.optimizers.proximal import ftrl
@@ -92,8 +91,7 @@ def _create(
     settings: Mapping[str, object],
 ) -> _T:
     if name not in constructors:
-        near = get_close_matches(name, constructors, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, constructors)
         raise CnnjaxError(f"there is no {kind} {name!r}; there are {', '.join(constructors)}{hint}")
     _, *own = inspect.signature(constructors[name]).parameters.values()
     takes = ", ".join(parameter.name for parameter in own) or "no settings of its own"

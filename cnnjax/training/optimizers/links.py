@@ -6,7 +6,6 @@ The order in the chain is the order in which the updates pass through:
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import partial
 from operator import mul
 
@@ -14,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnnjax.errors import CnnjaxError
+from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.layers import max_norm
 from cnnjax.training.settings import (
     check_not_negative,
@@ -168,8 +167,7 @@ def _scale_by_stage(
     def init(params: optax.Params) -> optax.EmptyState:
         for stage in factors:
             if stage not in params:
-                near = get_close_matches(stage, params, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = did_you_mean(stage, params)
                 raise CnnjaxError(
                     f"there is a learning rate for stage {stage!r}, which is not trained; trained "
                     f"are {', '.join(params)}{hint}"
