@@ -26,7 +26,7 @@ from rich.console import Console
 import cnnjax
 from cnnjax.command import main
 from cnnjax.errors import CnnjaxError
-from cnnjax.models import IMAGES, list_models
+from cnnjax.models import list_models
 from cnnjax.models.ledger import Ledger, ledger
 
 
@@ -69,7 +69,7 @@ def _one_network(config: Config) -> None:
     if config.num_classes is not None and config.num_classes < 0:
         raise CnnjaxError(f"num_classes is {config.num_classes}; give 0 (no head) or more")
     network = cnnjax.create(config.network, **classes)
-    image = IMAGES[config.network] if config.image is None else read_image(config.image)
+    image = network.image if config.image is None else read_image(config.image)
     counted = ledger(network, image)
     title = f"{config.network}, images {times(image)}, {network.num_classes} classes"
     said = [f for f in facts() if _is_of(f, config.network, network.num_classes, image)]

@@ -1,8 +1,19 @@
 """The layers: pure functions of arrays, and the Flax modules made of them."""
 
 from cnnjax.layers import kernels
-from cnnjax.layers.activations import elu, leaky_relu, maxout, relu, sigmoid, softmax, tanh
+from cnnjax.layers.activations import (
+    elu,
+    leaky_relu,
+    maxout,
+    relu,
+    relu6,
+    sigmoid,
+    silu,
+    softmax,
+    tanh,
+)
 from cnnjax.layers.average_pooling import avg_pool, global_avg_pool
+from cnnjax.layers.blocks import ConvNorm, PoolDense, SeparableConv
 from cnnjax.layers.convolution import conv2d
 from cnnjax.layers.initializers import (
     constant,
@@ -23,16 +34,19 @@ from cnnjax.layers.normalization import (
     local_response_norm,
 )
 from cnnjax.layers.pooling import lp_pool, subsample
-from cnnjax.layers.regularization import dropout, max_norm
+from cnnjax.layers.regularization import dropout, max_norm, stochastic_depth
 from cnnjax.layers.windows import Padding, PadMode, output_size, same_padding
 
 __all__ = [
     "BatchNorm",
     "Conv",
+    "ConvNorm",
     "Dense",
     "Maxout",
     "PadMode",
     "Padding",
+    "PoolDense",
+    "SeparableConv",
     "avg_pool",
     "batch_norm",
     "batch_statistics",
@@ -56,9 +70,12 @@ __all__ = [
     "maxout",
     "output_size",
     "relu",
+    "relu6",
     "same_padding",
     "sigmoid",
+    "silu",
     "softmax",
+    "stochastic_depth",
     "subsample",
     "tanh",
     "truncated_normal",

@@ -64,6 +64,27 @@ def leaky_relu(x: jax.Array, slope: float = 0.1) -> jax.Array:
     return jax.nn.leaky_relu(_floating(x, "leaky_relu"), slope)
 
 
+def relu6(x: jax.Array) -> jax.Array:
+    """min(max(0, x), 6): ReLU with a bound, so that few bits hold its values (Krizhevsky 2010,
+    "Convolutional deep belief networks on CIFAR-10"; MobileNets). The derivative is 1 between 0
+    and 6, and 0 outside and at both ends.
+
+    >>> relu6(jnp.array([-2.0, 3.0, 8.0])).tolist()
+    [0.0, 3.0, 6.0]
+    """
+    return jax.nn.relu6(_floating(x, "relu6"))
+
+
+def silu(x: jax.Array) -> jax.Array:
+    """x sigma(x), also called swish (Ramachandran et al. 2017, "Searching for activation
+    functions"): smooth, near 0 for x << 0 and near x for x >> 0, smallest at -1.278 with -0.278.
+
+    >>> [round(float(y), 4) for y in silu(jnp.array([-1e4, 0.0, 2.0]))]
+    [-0.0, 0.0, 1.7616]
+    """
+    return jax.nn.silu(_floating(x, "silu"))
+
+
 def elu(x: jax.Array, alpha: float = 1.0) -> jax.Array:
     """x for x >= 0, alpha (e^x - 1) for x < 0 (lecture 4; Clevert et al. 2016, equation 15).
 

@@ -27,13 +27,15 @@ class Conv(nn.Module):
     """pool(norm(activation(conv2d(x, kernel) + bias))): AlexNet's order (2012, section 3.3, 3.4).
 
     [N, H, W, C] -> [N, H', W', features]. `norm` and `pool` are functions of one array, such as
-    `local_response_norm` and `partial(max_pool, window=3, stride=2)`.
+    `local_response_norm` and `partial(max_pool, window=3, stride=2)`. The kernel is [kh, kw,
+    C / groups, features]; groups = C makes a depthwise convolution.
     """
 
     features: int
     kernel: int | tuple[int, int]
     stride: int | tuple[int, int] = 1
     padding: Padding = 0
+    groups: int = 1
     activation: ArrayFunction | None = None
     norm: ArrayFunction | None = None
     pool: ArrayFunction | None = None
@@ -45,9 +47,15 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        shape = (*pair(self.kernel, "kernel"), x.shape[-1], self.features)
+        if self.groups < 1 or x.shape[-1] % self.groups or self.features % self.groups:
+            raise CnnjaxError(
+                f"{x.shape[-1]} channels and {self.features} features in {self.groups} groups; "
+                "give a number of groups that divides both"
+            )
+        shape = (*pair(self.kernel, "kernel"), x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype)
-        y = conv2d(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        y = conv2d(x, kernel, self.stride, self.padding, groups=self.groups)
         if self.use_bias:
             bias = self.param("bias", self.bias_init, (self.features,), self.param_dtype)
             y = y + bias.astype(self.dtype)

@@ -38,6 +38,37 @@ def dropout(x: jax.Array, rate: float, key: jax.Array) -> jax.Array:
     return jnp.where(jax.random.bernoulli(key, keep, x.shape), x / keep, 0)
 
 
+def stochastic_depth(branch: jax.Array, rate: float, key: jax.Array) -> jax.Array:
+    """Drops the whole branch of a residual block, for each example by itself: y_n = r_n f(x_n) / p
+    with r_n ~ Bernoulli(p), p = 1 - rate (Huang et al. 2016, "Deep networks with stochastic
+    depth", equation 2; called drop connect in EfficientNet's code).
+
+    As in `dropout`, the division by p in training leaves nothing to do at test time, where the
+    paper multiplies by p (its equation 5).
+
+    Args:
+      branch: f(x) [N, ...], before the shortcut is added.
+      rate: of dropping, in [0, 1); 0 draws nothing and gives the branch.
+      key: of this draw; another one for every step and block.
+
+    Returns:
+      An array like `branch`.
+
+    Raises:
+      CnnjaxError: the rate is no probability, or is 1, which keeps nothing.
+
+    >>> rows = stochastic_depth(jnp.ones((1000, 2)), 0.5, jax.random.key(0))
+    >>> sorted(set(map(tuple, rows.tolist())))
+    [(0.0, 0.0), (2.0, 2.0)]
+    """
+    check_rate(rate)
+    if rate == 0.0:
+        return branch
+    keep = 1.0 - rate
+    kept = jax.random.bernoulli(key, keep, (branch.shape[0],) + (1,) * (branch.ndim - 1))
+    return jnp.where(kept, branch / keep, 0)
+
+
 def check_rate(rate: float) -> None:
     """Raises CnnjaxError unless a unit can be dropped with this probability."""
     if not 0.0 <= rate < 1.0:

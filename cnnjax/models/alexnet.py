@@ -2,6 +2,7 @@
 neural networks") and the same eight stages at the size of small images."""
 
 from functools import partial
+from typing import ClassVar
 
 import flax.linen as nn
 
@@ -28,6 +29,8 @@ class AlexNet(Network):
     """
 
     dropout: float = 0.5
+
+    image: ClassVar = (227, 227, 3)
 
     def layers(self) -> dict[str, nn.Module]:
         shared = {
@@ -71,6 +74,8 @@ class AlexNetSmall(Network):
     width: int = 12
     units: int = 128
     dropout: float = 0.0
+
+    image: ClassVar = (32, 32, 3)
 
     def layers(self) -> dict[str, nn.Module]:
         if self.width < 3 or self.width % 3:

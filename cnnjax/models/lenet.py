@@ -3,6 +3,7 @@ recognition", section II.B)."""
 
 from collections.abc import Callable, Collection
 from functools import partial
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -40,6 +41,8 @@ class LeNet5(Network):
     num_classes: int = 10
     activation: Callable[[jax.Array], jax.Array] = scaled_tanh
     pool: Callable[[jax.Array], jax.Array] = partial(max_pool, window=2, stride=2)
+
+    image: ClassVar = (32, 32, 1)
 
     def layers(self) -> dict[str, nn.Module]:
         shared = {

@@ -1,5 +1,7 @@
 """The multilayer perceptron that the first lecture starts from."""
 
+from typing import ClassVar
+
 import flax.linen as nn
 
 from cnnjax.layers import Dense
@@ -20,6 +22,8 @@ class MLP(Network):
     num_classes: int = 10
     hidden: tuple[int, ...] = (1200, 1200, 1200)
     dropout: float = 0.0
+
+    image: ClassVar = (28, 28, 1)
 
     def layers(self) -> dict[str, nn.Module]:
         sizes = (*self.hidden, self.num_classes)

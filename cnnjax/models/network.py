@@ -6,6 +6,7 @@ nothing but that slice's variables.
 """
 
 from collections.abc import Collection
+from typing import ClassVar
 
 import flax
 import flax.linen as nn
@@ -19,17 +20,27 @@ class Network(nn.Module):
     """An ordered composition of named stages, f_L(... f_2(f_1(x; w_1); w_2) ...; w_L).
 
     A subclass returns its stages, in order, from `layers()`; a stage is a Flax module called as
-    `stage(x, train=train)`. The last stage is the head: `num_classes=0` leaves it out.
+    `stage(x, train=train)`. The last stage is the head: `num_classes=0` leaves it out. A stage
+    gives one array, or a tuple of them, which the next one takes.
 
     Attributes:
       num_classes: size of the logits; 0 means no head, the network then ends with its features.
       dtype: of the computation. Logits are float32 whatever it is.
       param_dtype: of the stored variables.
+      remat: whether the backward pass computes the inside of each stage again (`jax.checkpoint`)
+        and only what goes from stage to stage is kept: a forward pass more for less memory.
+      image: (height, width, channels) of the images that the paper gives the network.
+      auxiliary_weight: of each auxiliary head's loss in training, next to the loss of the logits;
+        0 where there are no such heads.
     """
 
     num_classes: int = 1000
     dtype: jnp.dtype = jnp.float32
     param_dtype: jnp.dtype = jnp.float32
+    remat: bool = False
+
+    image: ClassVar[tuple[int, int, int]]
+    auxiliary_weight: ClassVar[float] = 0.0
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         # Flax wraps the methods of a module to know whose submodules are being made. `layers` must
@@ -105,30 +116,45 @@ class Network(nn.Module):
         names = self.slice(start, stop)
         for name in frozen:
             self._position(name, self.stages)
-        if not jnp.issubdtype(jnp.result_type(x), jnp.floating):
-            raise CnnjaxError(
-                f"{type(self).__name__} got an input of type {jnp.result_type(x)}; it takes "
-                "floating point; scale uint8 images first, e.g. images.astype('float32') / 255"
-            )
-        if start in (None, self.stages[0]) and x.ndim != 4:
-            raise CnnjaxError(
-                f"{type(self).__name__} got an input of shape {x.shape}; it takes images "
-                "[N, H, W, C]; add the missing axes"
-            )
+        self._check_input(x, is_image=names[0] == self.stages[0])
         for name in names:
             try:
-                x = getattr(self, name)(x, train=train and name not in frozen)
+                x = self._run(name, x, train=train and name not in frozen)
             except CnnjaxError as error:
                 raise CnnjaxError(f"stage {name} of {type(self).__name__}: {error}") from None
             except flax.errors.ScopeParamShapeError as error:
+                shape = jax.tree.map(jnp.shape, x)
                 found = str(error).partition(" (https")[0]
                 raise CnnjaxError(
-                    f"stage {name} of {type(self).__name__} got an input of shape {x.shape}, for "
+                    f"stage {name} of {type(self).__name__} got an input of shape {shape}, for "
                     f"which its weights have the wrong shape: {found}; give images of the size "
                     "that the network was made for"
                 ) from None
         has_head = self.num_classes > 0
         return x.astype(jnp.float32) if has_head and names[-1] == self.stages[-1] else x
+
+    def _run(self, name: str, x: jax.Array, train: bool) -> jax.Array:
+        def stage(network: Network, x: jax.Array) -> jax.Array:
+            return getattr(network, name)(x, train=train)
+
+        # Making variables needs no backward pass.
+        remat = self.remat and not self.is_initializing()
+        return (nn.remat(stage) if remat else stage)(self, x)
+
+    @nn.nowrap
+    def _check_input(self, x: jax.Array, is_image: bool) -> None:
+        for array in jax.tree.leaves(x):
+            if not jnp.issubdtype(jnp.result_type(array), jnp.floating):
+                raise CnnjaxError(
+                    f"{type(self).__name__} got an input of type {jnp.result_type(array)}; it "
+                    "takes floating point; scale uint8 images first, e.g. "
+                    "images.astype('float32') / 255"
+                )
+        if is_image and jnp.ndim(x) != 4:
+            raise CnnjaxError(
+                f"{type(self).__name__} got an input of shape {jnp.shape(x)}; it takes images "
+                "[N, H, W, C]; add the missing axes"
+            )
 
     @nn.nowrap
     def _body_and_head(self) -> dict[str, nn.Module]:
@@ -145,6 +171,23 @@ class Network(nn.Module):
         raise CnnjaxError(
             f"{type(self).__name__} has no stage {name!r}; its stages are {', '.join(stages)}{hint}"
         )
+
+
+def wants_auxiliary(module: nn.Module, train: bool) -> bool:
+    """Whether a stage has to run its auxiliary head: in training, if somebody takes what it gives
+    (the collection "auxiliary" is mutable), and once, to make its variables."""
+    return module.is_initializing() or (train and module.is_mutable_collection("auxiliary"))
+
+
+def keep_auxiliary(module: nn.Module, logits: jax.Array) -> None:
+    """Gives the logits of a stage's auxiliary head as a side output, in float32.
+
+    `apply(..., train=True, mutable=[..., "auxiliary"])` returns them beside the output, as
+    {"auxiliary": {stage: {"logits": ...}}}.
+    """
+    if not module.is_initializing():
+        logits = logits.astype(jnp.float32)
+        module.sow("auxiliary", "logits", logits, init_fn=lambda: None, reduce_fn=lambda _, x: x)
 
 
 def check_takes(network: Network, image_shape: tuple[int, int, int]) -> None:

@@ -1,6 +1,7 @@
 """Stacks of convolutions, to compare small kernels with large ones (lectures 3 and 5)."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -44,6 +45,8 @@ class ConvStack(Network):
     padding: Padding = 0
     activation: Callable[[jax.Array], jax.Array] = nn.relu
     use_bias: bool = True
+
+    image: ClassVar = (9, 9, 1)
 
     def layers(self) -> dict[str, nn.Module]:
         shared = {"dtype": self.dtype, "param_dtype": self.param_dtype}

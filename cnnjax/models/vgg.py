@@ -1,16 +1,12 @@
 """VGG (Simonyan and Zisserman 2015, "Very deep convolutional networks for large-scale image
 recognition"), configurations A, B, D and E of table 1, with batch normalisation or without."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
 import flax.linen as nn
-import jax
-from jax.nn.initializers import Initializer
-from jax.typing import DTypeLike
 
-from cnnjax.layers import BatchNorm, Conv, Dense, initializers, max_pool
+from cnnjax.layers import Conv, ConvNorm, Dense, initializers, max_pool
 from cnnjax.models.network import Network
 
 # Filters of the 3 x 3 convolutions with stride 1 and padding 1, by block; 2 x 2 max pooling with
@@ -21,27 +17,6 @@ TABLE_1 = {
     "D": ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)),
     "E": ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4),
 }
-
-
-class ConvBatchNorm(nn.Module):
-    """pool(relu(norm(conv(x)))): a 3 x 3 convolution with bias, batch normalised before its ReLU
-    (Ioffe and Szegedy 2015, section 3.2), as in torchvision's vgg*_bn."""
-
-    features: int
-    pool: Callable[[jax.Array], jax.Array] | None
-    kernel_init: Initializer
-    dtype: DTypeLike
-    param_dtype: DTypeLike
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        conv = Conv(
-            self.features, kernel=3, padding=1, kernel_init=self.kernel_init, name="conv", **types
-        )
-        norm = BatchNorm(momentum=0.9, epsilon=1e-5, name="norm", **types)
-        y = nn.relu(norm(conv(x, train=train), train=train))
-        return y if self.pool is None else self.pool(y)
 
 
 class VGG(Network):
@@ -64,6 +39,7 @@ class VGG(Network):
 
     dropout: float = 0.5
 
+    image: ClassVar = (224, 224, 3)
     configuration: ClassVar[str]  # the column of table 1
     batch_norm: ClassVar[bool] = False
 
@@ -75,7 +51,9 @@ class VGG(Network):
         }
         conv = partial(Conv, kernel=3, padding=1, activation=nn.relu, **shared)
         if self.batch_norm:
-            conv = partial(ConvBatchNorm, **shared)
+            # With biases, as torchvision, although the normalisation takes them away.
+            norm = {"momentum": 0.9, "epsilon": 1e-5, "use_bias": True}
+            conv = partial(ConvNorm, kernel=3, padding=1, activation=nn.relu, **norm, **shared)
         dense = partial(Dense, **shared)
         pool = partial(max_pool, window=2, stride=2)
         convolutions = {

@@ -49,7 +49,9 @@ def train_step(
       state: trainable variables, optimizer state, step and key.
       batch: inputs (uint8 images, float images, or features for stage `start`) and targets.
       network: the composition.
-      task: the loss to descend, averaged over the batch, and the metrics.
+      task: the loss to descend, averaged over the batch, and the metrics. The loss of auxiliary
+        heads, if the stages that run have any, is added with the network's weight; the metrics
+        are those of the logits alone.
       optimizer: turns gradients into updates.
       frozen: variables of the frozen stages; they run in evaluation mode and are read only.
       start: the first stage to run, when the inputs are its predecessor's cached output.
@@ -75,10 +77,14 @@ def train_step(
             start=start,
             frozen=tuple(frozen.get("params", ())),
             rngs={"dropout": key},
-            mutable=statistics,
+            mutable=(*statistics, "auxiliary") if network.auxiliary_weight else statistics,
         )
         sums = task.sums(outputs, targets)
-        return sums["loss"] / sums["count"], (sums, updated)
+        value = sums["loss"] / sums["count"]
+        for logits in jax.tree.leaves(updated.pop("auxiliary", {})):
+            auxiliary = task.sums(logits, targets)
+            value += network.auxiliary_weight * auxiliary["loss"] / auxiliary["count"]
+        return value, (sums, updated)
 
     gradients, (sums, updated) = jax.grad(loss, has_aux=True)(state.params)
     # The frozen stages' statistics come back unchanged; they are not part of the state.

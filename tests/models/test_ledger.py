@@ -11,14 +11,14 @@ from jax.extend import core
 
 import cnnjax
 from cnnjax import CnnjaxError
-from cnnjax.models import IMAGES, ConvStack
+from cnnjax.models import NETWORKS, ConvStack
 from cnnjax.models.ledger import arithmetic, ledger
 from cnnjax.models.residuals import kept_for_backward
 from cnnjax.models.trace import multiply_adds, trace
 
 
 def counted(name, image=None, **arguments):
-    return ledger(cnnjax.create(name, **arguments), image or IMAGES[name])
+    return ledger(cnnjax.create(name, **arguments), image or NETWORKS[name].image)
 
 
 def column(found, name):
@@ -120,12 +120,15 @@ def test_every_network_has_a_ledger_whose_arithmetic_adds_up(name):
         assert row.kept_bytes > 0
     assert found.rows[-1].field.whole
     assert dict(zip(column(found, "stage"), column(found, "multiply_adds"), strict=True)) == (
-        multiply_adds(cnnjax.create(name), IMAGES[name])
+        multiply_adds(cnnjax.create(name), NETWORKS[name].image)
     )
 
 
 def test_every_registered_network_has_the_images_of_its_paper():
-    assert set(IMAGES) == set(cnnjax.list_models())
+    for name in cnnjax.list_models():
+        height, width, channels = NETWORKS[name].image
+        assert height == width, name
+        assert channels in (1, 3), name
 
 
 def test_running_statistics_are_no_parameters():
@@ -183,7 +186,7 @@ def test_what_two_stages_need_is_counted_once():
 
 @pytest.mark.parametrize("name", ["lenet5", "alexnet_small", "mlp"])
 def test_the_stages_keep_together_what_the_whole_network_keeps(name):
-    net, image = cnnjax.create(name), IMAGES[name]
+    net, image = cnnjax.create(name), NETWORKS[name].image
     x = jax.ShapeDtypeStruct((1, *image), jnp.float32)
     params = jax.eval_shape(net.init, jax.random.key(0), x)["params"]
 

@@ -1,0 +1,76 @@
+"""The networks of the lectures, by name."""
+
+from dataclasses import fields
+
+from cnnjax.errors import CnnjaxError, did_you_mean
+from cnnjax.models.alexnet import AlexNet, AlexNetSmall
+from cnnjax.models.lenet import LeNet5
+from cnnjax.models.mlp import MLP
+from cnnjax.models.network import Network
+from cnnjax.models.stacks import ConvStack
+from cnnjax.models.vgg import (
+    VGG11,
+    VGG11BN,
+    VGG13,
+    VGG13BN,
+    VGG16,
+    VGG16BN,
+    VGG19,
+    VGG19BN,
+)
+
+NETWORKS: dict[str, type[Network]] = {
+    "alexnet": AlexNet,
+    "alexnet_small": AlexNetSmall,
+    "conv_stack": ConvStack,
+    "lenet5": LeNet5,
+    "mlp": MLP,
+    "vgg11": VGG11,
+    "vgg11_bn": VGG11BN,
+    "vgg13": VGG13,
+    "vgg13_bn": VGG13BN,
+    "vgg16": VGG16,
+    "vgg16_bn": VGG16BN,
+    "vgg19": VGG19,
+    "vgg19_bn": VGG19BN,
+}
+
+
+def list_models() -> list[str]:
+    """Returns the names that `create` knows, sorted.
+
+    >>> list_models()[:4]
+    ['alexnet', 'alexnet_small', 'conv_stack', 'lenet5']
+    """
+    return sorted(NETWORKS)
+
+
+def create(name: str, **kwargs: object) -> Network:
+    """Makes the network of that name.
+
+    Args:
+      name: one of `list_models()`.
+      **kwargs: the network's own arguments, e.g. `num_classes=10`, `dtype=jnp.bfloat16`.
+
+    Returns:
+      A Flax Linen module; nothing is computed yet.
+
+    Raises:
+      CnnjaxError: an unknown name or argument.
+
+    >>> create("lenet5", num_classes=26).stages
+    ('c1', 'c3', 'c5', 'f6', 'output')
+    """
+    if name not in NETWORKS:
+        hint = did_you_mean(name, NETWORKS)
+        raise CnnjaxError(
+            f"there is no network {name!r}; there are {', '.join(list_models())}{hint}"
+        )
+    network = NETWORKS[name]
+    known = {field.name for field in fields(network)} - {"parent", "name"}
+    if unknown := sorted(set(kwargs) - known):
+        raise CnnjaxError(
+            f"network {name!r} takes no argument {', '.join(map(repr, unknown))}; "
+            f"it takes {', '.join(sorted(known))}"
+        )
+    return network(**kwargs)

@@ -1,0 +1,244 @@
+"""Networks of other people with weights that anyone can draw again, to compare ours with.
+
+tests/golden/NAME.npz holds what torchvision 0.28 (timm 1.0.31 where the name begins with timm_)
+computes: 24 numbers of the output of each of its modules in evaluation mode, the logits, and the
+logits, the loss and some gradients in training. Every entry of the state dict is drawn from a
+generator that is named after it, so that none needs storing; the images are drawn from the
+generator "input". NAME.json holds the images' shape and the shape of each module's output.
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+Flatten = tuple[int, int, int]  # (H, W, C) of the maps that a dense layer takes in torch's order
+NameOf = Callable[[tuple[str, ...]], str]
+
+
+def generator(name: str) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(zlib.crc32(name.encode())))
+
+
+def entry(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An entry of torch's state dict, in torch's shape."""
+    g = generator(name)
+    if len(shape) > 1:
+        scale = np.float32(np.sqrt(2 / np.prod(shape[1:])))
+        return g.standard_normal(shape).astype(np.float32) * scale
+    if name.endswith(("running_mean", "bias")):
+        return (g.standard_normal(shape) * 0.1).astype(np.float32)
+    return g.uniform(0.5, 1.5, shape).astype(np.float32)
+
+
+def from_torch(weight: np.ndarray, flatten: Flatten | None = None) -> np.ndarray:
+    """OIHW to HWIO, [out, in] to [in, out], where `in` runs through maps in our order."""
+    if flatten is not None:
+        h, w, c = flatten
+        weight = weight.reshape(-1, c, h, w).transpose(0, 2, 3, 1).reshape(len(weight), -1)
+    return weight.transpose({4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[weight.ndim])
+
+
+def to_torch(kernel: np.ndarray, flatten: Flatten | None = None) -> np.ndarray:
+    """The inverse of `from_torch`."""
+    weight = kernel.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[kernel.ndim])
+    if flatten is not None:
+        h, w, c = flatten
+        weight = weight.reshape(-1, h, w, c).transpose(0, 3, 1, 2).reshape(len(weight), -1)
+    return weight
+
+
+def close(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str) -> None:
+    """Relative to the largest number there is."""
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(
+        found, expected, rtol=tolerance, atol=tolerance * scale, err_msg=what
+    )
+
+
+class Golden:
+    """What another implementation computes.
+
+    `name_of` maps the path of one of our variables without its leaf, e.g. ("conv2_1", "conv1",
+    "norm"), to torch's prefix, e.g. "layer1.0.bn1"; the leaf follows from ours ("scale" is
+    "weight"). `flatten` names dense layers that take flattened maps: {path: (H, W, C)}.
+    """
+
+    def __init__(self, name: str) -> None:
+        facts = json.loads((GOLDEN / f"{name}.json").read_text())
+        self.parameters: int = facts["params"]
+        self.shapes = {stage["module"]: tuple(stage["shape"]) for stage in facts["stages"]}
+        self.images = generator("input").standard_normal(facts["input"]).astype(np.float32)
+        with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as arrays:
+            self.arrays = dict(arrays)
+
+    def variables(self, net, name_of: NameOf, flatten: dict | None = None) -> dict:
+        """Our variables with the other implementation's values."""
+        image = jax.ShapeDtypeStruct((1, *self.images.shape[1:]), jnp.float32)
+        shapes = jax.eval_shape(net.init, jax.random.key(0), image)
+
+        def fill(path: tuple, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+            *place, last = (key.key for key in path[1:])
+            name = f"{name_of(tuple(place))}.{LEAVES[last]}"
+            flat = (flatten or {}).get(tuple(place)) if last == "kernel" else None
+            found = from_torch(entry(name, to_torch(np.empty(leaf.shape)).shape), flat)
+            return jnp.asarray(found)
+
+        return jax.tree_util.tree_map_with_path(fill, shapes)
+
+    def check_stages(self, net, variables: dict, modules: dict[str, str]) -> None:
+        """Every stage in `modules` gives what the other's module does, and the end its logits.
+
+        The stages are applied one after the other, operation by operation: what XLA compiles for
+        one block serves all blocks of its shape.
+        """
+        x = jnp.asarray(self.images)
+        for stage in net.stages:
+            x = net.apply(variables, x, start=stage, stop=stage)
+            if stage in modules:
+                module, last = modules[stage], jax.tree.leaves(x)[-1]
+                assert last.shape == self.shapes[module], f"{stage} against {module}"
+                flat = np.asarray(last).reshape(-1)[self.arrays[f"eval/{module}/index"]]
+                close(flat, self.arrays[f"eval/{module}/value"], 1e-4, f"{stage}, {module}")
+        close(x, self.arrays["eval_logits"], 1e-4, "logits")
+
+    def check_training(
+        self,
+        net,
+        variables: dict,
+        name_of: NameOf,
+        *,
+        auxiliary: dict[str, str] | None = None,
+        flatten: dict | None = None,
+        tolerance: float = 1e-3,
+        gradient_tolerance: float = 1e-2,
+    ) -> None:
+        """Logits with batch statistics, the loss and the gradients that the other one has.
+
+        `auxiliary` maps our stage with an auxiliary head to its logits among the arrays. The loss
+        is that of the logits alone unless there are such heads, whose losses count with
+        `net.auxiliary_weight`. Dropout must be off.
+        """
+        others = [collection for collection in variables if collection != "params"]
+        labels = jnp.arange(len(self.images))
+
+        def loss(params: dict) -> tuple[jax.Array, tuple]:
+            logits, updated = net.apply(
+                variables | {"params": params},
+                self.images,
+                train=True,
+                mutable=[*others, *(["auxiliary"] if auxiliary else [])],
+            )
+            side = updated.get("auxiliary", {})
+            weighted = [(1.0, logits)]
+            weighted += [(net.auxiliary_weight, head["logits"]) for head in side.values()]
+            value = sum(
+                -weight * jax.nn.log_softmax(z)[labels, labels].mean() for weight, z in weighted
+            )
+            return value, (logits, side)
+
+        (value, (logits, side)), gradients = jax.value_and_grad(loss, has_aux=True)(
+            variables["params"]
+        )
+        close(logits, self.arrays["train_logits"], tolerance, "logits in training")
+        for stage, name in (auxiliary or {}).items():
+            close(side[stage]["logits"], self.arrays[name], tolerance, f"{stage}, {name}")
+        close(value, self.arrays["train_loss"], tolerance, "loss")
+        wanted = {key.split("/")[1] for key in self.arrays if key.startswith("grad/")}
+        for place, leaf, gradient in leaves_of(gradients):
+            name = f"{name_of(place)}.{LEAVES[leaf]}"
+            if name not in wanted:
+                continue
+            wanted.remove(name)
+            flat = (flatten or {}).get(place) if leaf == "kernel" else None
+            found = to_torch(np.asarray(gradient), flat).reshape(-1)
+            norm = float(self.arrays[f"grad/{name}/norm"])
+            assert np.linalg.norm(found) == pytest.approx(norm, rel=gradient_tolerance), name
+            expected = self.arrays[f"grad/{name}/value"]
+            close(found[self.arrays[f"grad/{name}/index"]], expected, gradient_tolerance, name)
+        assert not wanted, f"no gradients of ours for {wanted}"
+
+
+def leaves_of(tree: dict) -> Iterator[tuple[tuple[str, ...], str, jax.Array]]:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        *place, last = (key.key for key in path)
+        yield tuple(place), last, leaf
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Golden]:
+    """`golden("resnet18")`: what tests/golden/resnet18.npz and .json hold, see `Golden`."""
+    return Golden
+
+
+KERAS_LEAVES = {
+    "kernel": ("kernel", "depthwise_kernel", "pointwise_kernel"),
+    "scale": ("gamma",),
+    "bias": ("bias", "beta"),
+    "mean": ("moving_mean",),
+    "var": ("moving_variance",),
+}
+
+
+@pytest.fixture(scope="session")
+def transplant_keras() -> Callable:
+    """`transplant_keras(net, model, image_shape, name_of)`: random numbers for all weights and
+    statistics of a Keras model, which are set there, and returned as our variables.
+
+    `name_of` maps the path of one of our variables without its leaf, e.g. ("conv1", "norm"), to
+    the name of Keras' layer, e.g. "conv1_bn"; for the two kernels of a SeparableConv2D our path
+    ends with "depthwise" or "pointwise" and both are mapped to one name. Every weight of the model
+    is used, each once; the test fails otherwise.
+    """
+
+    def transplant(net, model, image_shape: tuple[int, int, int], name_of: NameOf) -> dict:
+        rng = np.random.default_rng(0)
+        source = {}
+        for layer in model.layers:
+            for weight in layer.weights:
+                source[layer.name, weight.name] = weight
+        image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+        shapes = jax.eval_shape(net.init, jax.random.key(0), image)
+
+        def fill(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+            *place, last = (key.key for key in path[1:])
+            layer = name_of(tuple(place))
+            names = KERAS_LEAVES[last]
+            if place[-1] in ("depthwise", "pointwise"):
+                names = (f"{place[-1]}_kernel", *names)
+            weight = next(
+                (source.pop((layer, n)) for n in names if (layer, n) in source),
+                None,
+            )
+            assert weight is not None, f"{place} {last}: Keras' {layer} has none of {names} left"
+            if last == "kernel":
+                fan_in = np.prod(leaf.shape[:-1])
+                values = rng.normal(0, np.sqrt(2 / fan_in), leaf.shape)
+            elif last in ("scale", "var"):
+                values = rng.uniform(0.5, 1.5, leaf.shape)
+            else:
+                values = rng.normal(0, 0.1, leaf.shape)
+            values = values.astype(np.float32)
+            # Keras' depthwise kernels are [kh, kw, C, multiplier], ours [kh, kw, 1, C multiplier].
+            weight.assign(values.reshape(weight.shape))
+            return jnp.asarray(values)
+
+        variables = jax.tree_util.tree_map_with_path(fill, shapes)
+        left = [key for key in source if "normalization" not in key[0]]
+        assert not left, f"weights of Keras that nothing took: {left}"
+        return variables
+
+    return transplant
