@@ -1,6 +1,7 @@
 """Networks as compositions of named stages, and the registry of their names."""
 
 from cnnjax.models.alexnet import AlexNet, AlexNetSmall
+from cnnjax.models.cifar_vgg import CifarVGG
 from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
 from cnnjax.models.network import Network, check_takes
@@ -30,6 +31,7 @@ __all__ = [
     "VGG19BN",
     "AlexNet",
     "AlexNetSmall",
+    "CifarVGG",
     "ConvStack",
     "LeNet5",
     "Network",

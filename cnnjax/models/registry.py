@@ -4,6 +4,7 @@ from dataclasses import fields
 
 from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.models.alexnet import AlexNet, AlexNetSmall
+from cnnjax.models.cifar_vgg import CifarVGG
 from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
 from cnnjax.models.network import Network
@@ -22,6 +23,7 @@ from cnnjax.models.vgg import (
 NETWORKS: dict[str, type[Network]] = {
     "alexnet": AlexNet,
     "alexnet_small": AlexNetSmall,
+    "cifar_vgg": CifarVGG,
     "conv_stack": ConvStack,
     "lenet5": LeNet5,
     "mlp": MLP,
@@ -40,7 +42,7 @@ def list_models() -> list[str]:
     """Returns the names that `create` knows, sorted.
 
     >>> list_models()[:4]
-    ['alexnet', 'alexnet_small', 'conv_stack', 'lenet5']
+    ['alexnet', 'alexnet_small', 'cifar_vgg', 'conv_stack']
     """
     return sorted(NETWORKS)
 
