@@ -6,6 +6,10 @@ from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
 from cnnjax.models.network import Network, check_takes
 from cnnjax.models.registry import NETWORKS, create, list_models
+from cnnjax.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
+from cnnjax.models.resnet_cifar import ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
+from cnnjax.models.resnet_v2 import ResNet50V2, ResNet101V2, ResNet152V2
+from cnnjax.models.resnext import ResNeXt50x32x4d, ResNeXt101x32x8d, ResNeXt101x64x4d
 from cnnjax.models.stacks import ConvStack
 from cnnjax.models.vgg import (
     VGG11,
@@ -35,6 +39,22 @@ __all__ = [
     "ConvStack",
     "LeNet5",
     "Network",
+    "ResNeXt50x32x4d",
+    "ResNeXt101x32x8d",
+    "ResNeXt101x64x4d",
+    "ResNet18",
+    "ResNet20",
+    "ResNet32",
+    "ResNet34",
+    "ResNet44",
+    "ResNet50",
+    "ResNet50V2",
+    "ResNet56",
+    "ResNet101",
+    "ResNet101V2",
+    "ResNet110",
+    "ResNet152",
+    "ResNet152V2",
     "check_takes",
     "create",
     "list_models",

@@ -8,6 +8,10 @@ from cnnjax.models.cifar_vgg import CifarVGG
 from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
 from cnnjax.models.network import Network
+from cnnjax.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
+from cnnjax.models.resnet_cifar import ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
+from cnnjax.models.resnet_v2 import ResNet50V2, ResNet101V2, ResNet152V2
+from cnnjax.models.resnext import ResNeXt50x32x4d, ResNeXt101x32x8d, ResNeXt101x64x4d
 from cnnjax.models.stacks import ConvStack
 from cnnjax.models.vgg import (
     VGG11,
@@ -27,6 +31,22 @@ NETWORKS: dict[str, type[Network]] = {
     "conv_stack": ConvStack,
     "lenet5": LeNet5,
     "mlp": MLP,
+    "resnet101": ResNet101,
+    "resnet101v2": ResNet101V2,
+    "resnet110": ResNet110,
+    "resnet152": ResNet152,
+    "resnet152v2": ResNet152V2,
+    "resnet18": ResNet18,
+    "resnet20": ResNet20,
+    "resnet32": ResNet32,
+    "resnet34": ResNet34,
+    "resnet44": ResNet44,
+    "resnet50": ResNet50,
+    "resnet50v2": ResNet50V2,
+    "resnet56": ResNet56,
+    "resnext101_32x8d": ResNeXt101x32x8d,
+    "resnext101_64x4d": ResNeXt101x64x4d,
+    "resnext50_32x4d": ResNeXt50x32x4d,
     "vgg11": VGG11,
     "vgg11_bn": VGG11BN,
     "vgg13": VGG13,
