@@ -20,6 +20,7 @@ IMAGES = {  # legal and small, so that the tests are quick
     "lenet5": (24, 22, 1),
     "alexnet": (67, 83, 3),
     "alexnet_small": (17, 20, 3),
+    "cifar_vgg": (8, 9, 3),
     "conv_stack": (9, 8, 2),
     **dict.fromkeys([f"vgg{depth}" for depth in (11, 13, 16, 19)], (32, 35, 3)),
     **dict.fromkeys([f"vgg{depth}_bn" for depth in (11, 13, 16, 19)], (32, 35, 3)),
