@@ -2,6 +2,8 @@
 
 from cnnjax.models.alexnet import AlexNet, AlexNetSmall
 from cnnjax.models.cifar_vgg import CifarVGG
+from cnnjax.models.googlenet import GoogLeNet
+from cnnjax.models.inception_v3 import InceptionV3
 from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
 from cnnjax.models.network import Network, check_takes
@@ -37,6 +39,8 @@ __all__ = [
     "AlexNetSmall",
     "CifarVGG",
     "ConvStack",
+    "GoogLeNet",
+    "InceptionV3",
     "LeNet5",
     "Network",
     "ResNeXt50x32x4d",

@@ -5,6 +5,8 @@ from dataclasses import fields
 from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.models.alexnet import AlexNet, AlexNetSmall
 from cnnjax.models.cifar_vgg import CifarVGG
+from cnnjax.models.googlenet import GoogLeNet
+from cnnjax.models.inception_v3 import InceptionV3
 from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
 from cnnjax.models.network import Network
@@ -29,6 +31,8 @@ NETWORKS: dict[str, type[Network]] = {
     "alexnet_small": AlexNetSmall,
     "cifar_vgg": CifarVGG,
     "conv_stack": ConvStack,
+    "googlenet": GoogLeNet,
+    "inception_v3": InceptionV3,
     "lenet5": LeNet5,
     "mlp": MLP,
     "resnet101": ResNet101,

@@ -129,8 +129,7 @@ class Golden:
         """Logits with batch statistics, the loss and the gradients that the other one has.
 
         `auxiliary` maps our stage with an auxiliary head to its logits among the arrays. The loss
-        is that of the logits alone unless there are such heads, whose losses count with
-        `net.auxiliary_weight`. Dropout must be off.
+        is that of the logits alone, with such heads too. Dropout must be off.
         """
         others = [collection for collection in variables if collection != "params"]
         labels = jnp.arange(len(self.images))
@@ -143,12 +142,7 @@ class Golden:
                 mutable=[*others, *(["auxiliary"] if auxiliary else [])],
             )
             side = updated.get("auxiliary", {})
-            weighted = [(1.0, logits)]
-            weighted += [(net.auxiliary_weight, head["logits"]) for head in side.values()]
-            value = sum(
-                -weight * jax.nn.log_softmax(z)[labels, labels].mean() for weight, z in weighted
-            )
-            return value, (logits, side)
+            return -jax.nn.log_softmax(logits)[labels, labels].mean(), (logits, side)
 
         (value, (logits, side)), gradients = jax.value_and_grad(loss, has_aux=True)(
             variables["params"]
