@@ -16,20 +16,21 @@ from cnnjax.training.lines import Line
 TRAINING, VALIDATION = "#1f5fa8", "#b02418"
 
 
-def draw_run(lines: Sequence[Line], title: str, subtitle: str) -> Figure:
+def draw_run(lines: Sequence[Line], title: str, subtitle: str, *, tail: bool = True) -> Figure:
     """The curves of one run: accuracy, where it was measured, and loss.
 
     Args:
       lines: of metrics.
       title: the case.
       subtitle: the evidence, short.
+      tail: whether to shade the part of the run that the evidence is from.
     """
     quantities = [name for name in ("accuracy", "loss") if len(curve(lines, name).steps)]
     with house_style():
         figure = Figure(figsize=(4.6 * max(len(quantities), 1), 3.6), layout="constrained")
         panels = figure.subplots(1, max(len(quantities), 1), squeeze=False)[0]
         for axes, name in zip(panels, quantities or ["loss"], strict=True):
-            draw_quantity(axes, lines, name)
+            draw_quantity(axes, lines, name, tail=tail)
             axes.set_title(name)
             axes.set_xlabel("step")
             axes.legend(loc="best")
@@ -59,7 +60,7 @@ def draw_examples(examples: Mapping[str, Sequence[Line]]) -> Figure:
     return figure
 
 
-def draw_quantity(axes: Axes, lines: Sequence[Line], name: str) -> None:
+def draw_quantity(axes: Axes, lines: Sequence[Line], name: str, *, tail: bool = True) -> None:
     """The training and the validation curve of one quantity, the tail of the run shaded."""
     training, validation = curve(lines, name), curve(lines, f"validation_{name}")
     axes.plot(*training, color=TRAINING, linestyle="--", linewidth=1.2, label="training")
@@ -68,8 +69,9 @@ def draw_quantity(axes: Axes, lines: Sequence[Line], name: str) -> None:
         style = {"marker": "o", "markersize": 3.5, "markevery": few, "linewidth": 1.6}
         axes.plot(*validation, color=VALIDATION, label="validation", **style)
     last = float(lines[-1]["step"])
-    label = f"last {100 * TAIL:.0f} % of the run"
-    axes.axvspan((1 - TAIL) * last, last, color="black", alpha=0.06, linewidth=0, label=label)
+    if tail:
+        label = f"last {100 * TAIL:.0f} % of the run"
+        axes.axvspan((1 - TAIL) * last, last, color="black", alpha=0.06, linewidth=0, label=label)
     axes.set_xlim(0, max(last, 1.0))
     if name == "loss" and (values := [*training.values, *validation.values]):
         # One explosion must not flatten the rest of the curve.

@@ -5,49 +5,39 @@
     python scripts/train.py --network alexnet_small --dataset glyphs/latin --epochs 20 \\
         --optimizer adam --learning-rate 1e-3 --augment shift:0.1 rotate:10 --out runs/latin
 
-In --out: metrics.jsonl (a line every few steps), checkpoint (while it trains), weights, and
-result.json and confusion.csv with what the test images say, once, at the end. Stopped or killed,
-the same command goes on where it was. Afterwards `python scripts/diagnose.py OUT` reads the curve.
+In --out: metrics.jsonl (a line every few steps), checkpoint (while it trains), weights, curve.png,
+and result.json and confusion.csv with what the test images say, once, at the end. Stopped or
+killed, the same command goes on where it was. Afterwards `python scripts/diagnose.py OUT` reads
+the curve. Pixels reach the network as numbers from -1 to 1. docs/recipes.md has commands that end
+at published accuracies.
 """
 
-import csv
-import io
 import json
 import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import jax
-import jax.numpy as jnp
-import optax
 from rich.console import Console
-from train_arguments import check_augmentation, read_arguments, read_augmentation
+from train_arguments import check_augmentation, make_network, read_arguments, read_augmentation
+from train_optimizer import learning_rate, make_optimizer
+from train_results import draw_curve, machine, measure, on_device
 from training_bar import TrainingBar
 
-import cnnjax
 from cnnjax import command
 from cnnjax.command import unset
-from cnnjax.data import Dataset, Splits, load, stratified_split
+from cnnjax.data import Splits, load, stratified_split
 from cnnjax.errors import CnnjaxError
-from cnnjax.models import Network, check_takes
 from cnnjax.studies.folders import claim_folder, write_text
 from cnnjax.training import (
-    Variables,
-    chain,
     checkpoints,
     classification,
-    create_optimizer,
-    create_schedule,
     create_state,
     duration,
     fit,
-    metrics,
-    schedules,
-    totals,
     trained_variables,
-    weight_decay,
 )
 from cnnjax.training.fit import CHECKPOINT
 from cnnjax.transfer import initialise
@@ -65,6 +55,10 @@ class Config:
     """A registered network, see scripts/ledger.py --list."""
     arguments: Annotated[tuple[str, ...], unset("NAME=VALUE ...", "none")] = ()
     """The network's own, e.g. dropout=0.5 width=24."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the computation; parameters, statistics and logits are float32 in any case."""
+    remat: bool = False
+    """Compute the inside of each stage again in the backward pass: less memory, more time."""
     epochs: Annotated[float | None, unset("FLOAT", "10, unless --steps is given")] = None
     """Length of the training in epochs."""
     steps: Annotated[int | None, unset("INT", "--epochs counts")] = None
@@ -82,6 +76,8 @@ class Config:
     """constant, step, cosine, one_cycle: over the whole training."""
     warmup: float = 0.05
     """The part of the training over which the rate rises linearly, in front of the schedule."""
+    drops: Annotated[tuple[float, ...], unset("FLOAT ...", "thirds of the schedule")] = ()
+    """The parts of the training after which the rate of --schedule step falls to a tenth."""
     weight_decay: float = 5e-4
     """Of kernels only: L2, apart from the gradient for adamw."""
     augment: Annotated[tuple[str, ...], unset("NAME[:NUMBER,...] ...", "none")] = ()
@@ -106,15 +102,23 @@ def run(config: Config) -> None:
     train = data.train
     if config.images_per_class is not None:
         train = train.per_class(config.images_per_class, config.seed)
-    network = cnnjax.create(
-        config.network, num_classes=train.num_classes, **read_arguments(config.arguments)
+    image = train.images.shape[1:]
+    network = make_network(
+        config.network,
+        config.arguments,
+        num_classes=train.num_classes,
+        image=image,
+        dtype=config.dtype,
+        remat=config.remat,
     )
-    check_takes(network, train.images.shape[1:])
     epochs = 10.0 if config.steps is None and config.epochs is None else config.epochs
     steps = duration(len(train), config.batch_size, steps=config.steps, epochs=epochs)
-    optimizer = make_optimizer(config, steps)
+    rate = learning_rate(config.schedule, config.learning_rate, config.warmup, config.drops, steps)
+    optimizer = make_optimizer(
+        config.optimizer, rate, config.weight_decay, read_arguments(config.settings)
+    )
     augment = read_augmentation(config.augment)
-    check_augmentation(augment, train.images.shape[1:])
+    check_augmentation(augment, image)
     recipe = {name: value for name, value in asdict(config).items() if name != "out"}
     fingerprints = [train.fingerprint(), data.validation.fingerprint(), data.test.fingerprint()]
     claim_folder(config.out, "train", recipe | {"data": fingerprints})
@@ -123,11 +127,11 @@ def run(config: Config) -> None:
         return
 
     state = create_state(
-        initialise(network, train.images.shape[1:], config.seed),
+        initialise(network, image, config.seed),
         optimizer,
         jax.random.key(config.seed),
     )
-    began = time.monotonic()
+    resumed, began = (config.out / CHECKPOINT).exists(), time.monotonic()
     with TrainingBar(console, steps, config.batch_size) as bar:
         state, lines = fit(
             state,
@@ -149,11 +153,13 @@ def run(config: Config) -> None:
     variables = trained_variables(state)
     checkpoints.save(config.out / "weights", variables)
     found = measure(network, variables, data.test, config.out)
+    draw_curve(lines, config.network, found, config.out)
     result = {
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(variables["params"])),
         "training_images": len(train),
         "steps": steps,
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": None if resumed else round(time.monotonic() - began, 1),
+        "machine": machine(),
         "validation": {k: v for k, v in lines[-1].items() if k.startswith("validation_")},
         "test_images": len(data.test),
         "test": found,
@@ -171,53 +177,6 @@ def with_validation(data: Splits) -> Splits:
         return data
     train, validation = stratified_split(data.train, (0.9, 0.1), seed=0)
     return Splits(train, validation, data.test)
-
-
-def on_device(dataset: Dataset) -> tuple[jax.Array, jax.Array]:
-    """Images and labels."""
-    return jnp.asarray(dataset.images), jnp.asarray(dataset.labels)
-
-
-def make_optimizer(config: Config, steps: int) -> optax.GradientTransformation:
-    """The optimizer with its schedule and weight decay."""
-    rate, settings = learning_rate(config, steps), read_arguments(config.settings)
-    if config.optimizer == "adamw":
-        decay = {"weight_decay": config.weight_decay}
-        return create_optimizer("adamw", rate, **(decay | settings))
-    link = weight_decay(config.weight_decay)
-    return chain(link, create_optimizer(config.optimizer, rate, **settings))
-
-
-def learning_rate(config: Config, steps: int) -> optax.Schedule:
-    """The schedule, with the warm-up in front of it, over `steps` in all."""
-    if not 0 <= config.warmup < 1:
-        raise CnnjaxError(f"--warmup is {config.warmup}; give a part of the training, e.g. 0.05")
-    rising = round(config.warmup * steps)
-    rest = steps - rising
-    own = {
-        "cosine": {"steps": rest},
-        "one_cycle": {"steps": rest},
-        "step": {"every": rest // 3 + 1},
-    }
-    following = create_schedule(
-        config.schedule, config.learning_rate, **own.get(config.schedule, {})
-    )
-    return schedules.warmup(following, rising)
-
-
-def measure(network: Network, variables: Variables, test: Dataset, out: Path) -> dict[str, float]:
-    """What the test images say; the confusion matrix goes to confusion.csv."""
-    task = classification.with_metrics(metrics.class_scores, metrics.confusion)
-    few = max(1, 2**26 // test.num_classes**2)  # a matrix of every example is made on the way
-    found = totals(network, task, variables, on_device(test), batch_size=min(256, few))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["predicted \\ actual", *test.classes])
-    writer.writerows(
-        [name, *row] for name, row in zip(test.classes, found["confusion"].tolist(), strict=True)
-    )
-    write_text(out / "confusion.csv", text.getvalue())
-    return task.report(found)
 
 
 if __name__ == "__main__":

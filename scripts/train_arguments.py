@@ -1,4 +1,4 @@
-"""What stands behind --arguments, --settings and --augment of scripts/train.py."""
+"""What stands behind --network, --arguments, --settings and --augment of scripts/train.py."""
 
 import ast
 import inspect
@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+import cnnjax
 from cnnjax.data import augment
 from cnnjax.data.augment import Augmentation
 from cnnjax.errors import CnnjaxError, did_you_mean
+from cnnjax.models import Network, check_takes
 
 AUGMENTATIONS = (
     *("brightness", "center_crop", "channel_shift", "color_cast", "contrast", "cutout", "elastic"),
@@ -35,6 +37,51 @@ def read_arguments(texts: Sequence[str]) -> dict[str, object]:
             raise CnnjaxError(f"{text!r} is no setting; write each once, as NAME=VALUE")
         arguments[name] = _value(value)
     return arguments
+
+
+def make_network(
+    name: str,
+    texts: Sequence[str],
+    *,
+    num_classes: int,
+    image: tuple[int, ...],
+    dtype: str,
+    remat: bool,
+) -> Network:
+    """Makes the network for images `[H, W, C]` of one shape, without computing anything.
+
+    Args:
+      name: of the network.
+      texts: its own arguments, as NAME=VALUE.
+      num_classes: of the data.
+      image: (height, width, channels).
+      dtype: of the computation, a name.
+      remat: see `Network`.
+
+    Raises:
+      CnnjaxError: an unknown network or argument, one that the data or another flag gives, or
+        images that the network cannot take.
+    """
+    arguments = read_arguments(texts)
+    given = {"num_classes": "the data", "dtype": "--dtype", "remat": "--remat"}
+    for own in set(arguments) & set(given):
+        raise CnnjaxError(f"--arguments gives {own}, which comes from {given[own]}; leave it out")
+    dtypes = {"dtype": jnp.dtype(dtype).type, "remat": remat}
+    network = cnnjax.create(name, num_classes=num_classes, **dtypes, **arguments)
+    try:
+        check_takes(network, image)
+    except CnnjaxError as error:
+        hint = "; see --image-size" if "smallest square" in str(error) else ""
+        raise CnnjaxError(f"{error}{hint}") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        if not arguments:
+            raise
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CnnjaxError(
+            f"{name} cannot be made with {' '.join(texts)} ({reason}); "
+            "give values of the kind that its documentation names"
+        ) from None
+    return network
 
 
 def read_augmentation(texts: Sequence[str]) -> Augmentation | None:

@@ -7,55 +7,32 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import train
+from diagnosis_figure import draw_run
+from PIL import Image
 from rich.console import Console
-from train import Config, learning_rate, make_optimizer, run
-from train_arguments import AUGMENTATIONS, read_arguments, read_augmentation
+from train import Config, run
+from train_arguments import make_network
 from training_bar import TrainingBar
 
 import cnnjax
 from cnnjax import CnnjaxError
-from cnnjax.data import augment, load
-from cnnjax.data.augment import compose, flip, rotate, shift
-from cnnjax.training import checkpoints, classification, evaluate
+from cnnjax.data import load
+from cnnjax.layers import ConvNorm, PoolDense
+from cnnjax.models import NETWORKS, Network
+from cnnjax.models.network import keep_auxiliary, wants_auxiliary
+from cnnjax.training import checkpoints, classification, evaluate, fit
 from cnnjax.transfer import variable_shapes
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    """Three noisy patterns, 12 x 12; no validation part."""
-    rng = np.random.default_rng(0)
-    patterns = rng.integers(0, 256, (3, 12, 12))
-
-    def part(count):
-        labels = np.arange(count) % 3
-        images = patterns[labels] + rng.normal(0, 80, (count, 12, 12))
-        return np.clip(images, 0, 255).astype(np.uint8), labels
-
-    path = tmp_path_factory.mktemp("data") / "patterns.npz"
-    (x_train, y_train), (x_test, y_test) = part(300), part(50)
-    np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    return path
-
-
-@pytest.fixture(scope="module")
-def config(archive, tmp_path_factory):
-    """A training of seconds; keywords change it."""
-
-    def make(**changes):
-        out = tmp_path_factory.mktemp("run") / "out"
-        small = {"dataset": f"npz:{archive}", "network": "mlp", "arguments": ("hidden=(16,)",)}
-        small |= {"steps": 40, "batch_size": 16, "evaluations": 4, "out": out}
-        return Config(**small | changes)
-
-    return make
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +46,22 @@ def result(settings):
     return json.loads((settings.out / "result.json").read_text())
 
 
+def weights(settings):
+    network = make_network(
+        settings.network,
+        settings.arguments,
+        num_classes=3,
+        image=(12, 12, 1),
+        dtype=settings.dtype,
+        remat=settings.remat,
+    )
+    return checkpoints.restore(settings.out / "weights", variable_shapes(network, (12, 12, 1)))
+
+
+def same(one, other):
+    return all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a == b).all()), one, other)))
+
+
 def test_a_network_learns_and_the_result_says_on_what_and_how_well(trained):
     found = result(trained)
     assert found["training_images"] == 270  # a tenth is kept for validation
@@ -80,10 +73,9 @@ def test_a_network_learns_and_the_result_says_on_what_and_how_well(trained):
 
 def test_the_weights_that_are_kept_are_those_that_were_measured(trained):
     network = cnnjax.create("mlp", hidden=(16,), num_classes=3)
-    weights = checkpoints.restore(trained.out / "weights", variable_shapes(network, (12, 12, 1)))
     test = load(trained.dataset).test
     data = jnp.asarray(test.images), jnp.asarray(test.labels)
-    again = evaluate(network, classification, weights, data)
+    again = evaluate(network, classification, weights(trained), data)
     assert again["accuracy"] == result(trained)["test"]["accuracy"]
     assert not (trained.out / "checkpoint").exists()
 
@@ -94,6 +86,22 @@ def test_the_confusion_matrix_counts_every_test_image_once(trained):
     assert rows[0] == ["predicted \\ actual", "0", "1", "2"]
     assert counts.sum(axis=0).tolist() == [17, 17, 16]  # a column for each actual class
     assert np.trace(counts) == round(result(trained)["test"]["accuracy"] * 50)
+
+
+def test_the_curve_is_drawn_without_the_marks_of_a_diagnosis(trained):
+    with Image.open(trained.out / "curve.png") as picture:
+        assert picture.format == "PNG"
+        assert np.asarray(picture.convert("L")).std() > 10  # something is drawn
+    lines = [json.loads(line) for line in (trained.out / "metrics.jsonl").open()]
+    figure = draw_run(lines, "mlp", "", tail=False)
+    drawn = {name for axes in figure.axes for name in axes.get_legend_handles_labels()[1]}
+    assert drawn == {"training", "validation"}
+
+
+def test_the_result_says_how_long_it_took_on_what(trained):
+    found = result(trained)
+    assert found["seconds"] > 0
+    assert set(found["machine"]) == {"device", "devices", "cpu_cores", "jax"}
 
 
 def test_the_validation_images_are_looked_at_as_often_as_asked(trained):
@@ -124,6 +132,72 @@ def test_a_folder_of_another_training_is_refused(trained):
         run(other)
 
 
+class StoppedError(Exception):
+    """As if somebody had pressed Ctrl-C."""
+
+
+class Tiny(Network):
+    """All that has a state of its own: batch normalisation, dropout, an auxiliary head."""
+
+    auxiliary_weight = 0.3
+
+    def layers(self):
+        types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        norm = {"momentum": 0.9, "epsilon": 1e-5}
+        return {
+            "conv1": WithHead(ConvNorm(4, 3, activation=nn.relu, **norm, **types)),
+            "fc2": PoolDense(self.num_classes, dropout=0.5, **types),
+        }
+
+
+class WithHead(nn.Module):
+    body: nn.Module
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        y = self.body(x, train=train)
+        if wants_auxiliary(self, train):
+            keep_auxiliary(self, PoolDense(3, name="head")(y, train=train))
+        return y
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": "tiny", "arguments": (), "dtype": "bfloat16", "remat": True},
+        pytest.param({"network": "cifar_vgg", "arguments": ()}, marks=pytest.mark.slow),
+    ],
+    ids=["tiny", "cifar_vgg"],
+)
+def test_stopped_and_started_again_it_ends_with_the_same_bits(config, monkeypatch, changes):
+    monkeypatch.setitem(NETWORKS, "tiny", Tiny)
+    settings = {"augment": ("flip", "shift:0.1"), "steps": 12, "batch_size": 8} | changes
+    whole, stopped = config(**settings), config(**settings)
+    run(whole)
+
+    def stop(step):
+        if step >= 7:
+            raise StoppedError
+
+    # A checkpoint with every line of metrics; the last before step 7 is of step 6.
+    eager = partial(fit, checkpoint_seconds=0.0)
+    monkeypatch.setattr(train, "fit", lambda *a, **k: eager(*a, **{**k, "on_steps": stop}))
+    with pytest.raises(StoppedError):
+        run(stopped)
+    assert (stopped.out / "checkpoint").exists()
+    assert not (stopped.out / "result.json").exists()
+    monkeypatch.setattr(train, "fit", fit)
+    run(stopped)
+    one, other = result(whole), result(stopped)
+    assert other["seconds"] is None  # they would be those of a part
+    assert one["test"] == other["test"]
+    for kept in ("metrics.jsonl", "confusion.csv", "curve.png"):
+        assert (whole.out / kept).read_bytes() == (stopped.out / kept).read_bytes()
+    assert same(weights(whole), weights(stopped))
+    statistics = jax.tree.leaves(weights(whole)["batch_stats"])
+    assert all(bool((leaf != leaf.ravel()[0]).any()) for leaf in statistics)  # they have moved
+
+
 @pytest.mark.slow  # the first checkpoint is written after ten seconds
 def test_killed_and_started_again_it_ends_with_the_same_weights(archive, config, tmp_path):
     flags = ["--dataset", f"npz:{archive}", "--network", "mlp", "--arguments", "hidden=(300,300)"]
@@ -143,78 +217,6 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(archive, config,
     assert not (tmp_path / "killed" / "result.json").exists()
     again = start("killed")
     assert (whole.wait(), again.wait()) == (0, 0)
-    shapes = variable_shapes(cnnjax.create("mlp", hidden=(300, 300), num_classes=3), (12, 12, 1))
-    one, other = (
-        checkpoints.restore(tmp_path / x / "weights", shapes) for x in ("whole", "killed")
-    )
-    assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a == b).all()), one, other)))
-
-
-@pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "one_cycle"])
-def test_every_schedule_rises_over_the_warm_up_and_ends_with_the_training(config, schedule):
-    rate = learning_rate(config(schedule=schedule, learning_rate=0.4, warmup=0.25), steps=100)
-    rates = [float(rate(t)) for t in range(101)]
-    assert rates[0] == 0
-    assert max(rates) == pytest.approx(0.4)
-    assert (rates[100] == rates[30]) == (schedule == "constant")
-
-
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-def test_weight_decay_shrinks_kernels_once_and_biases_never(config, optimizer):
-    given = config(optimizer=optimizer, weight_decay=0.1, learning_rate=0.5, warmup=0.0)
-    made = make_optimizer(given, steps=10)
-    params = {"fc1": {"kernel": jnp.full((2, 2), 2.0), "bias": jnp.full(2, 2.0)}}
-    zeros = jax.tree.map(jnp.zeros_like, params)
-    updates, _ = made.update(zeros, made.init(params), params)
-    # sgd: -eta lambda w; adamw the same beside a step of 0; adam divides the decay by its own size
-    shrunk = {"sgd": -0.1, "adamw": -0.1, "adam": -0.5}[optimizer]
-    assert jnp.allclose(updates["fc1"]["kernel"], shrunk, atol=1e-3)
-    assert (updates["fc1"]["bias"] == 0).all()
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"network": "lenet6"}, "did you mean 'lenet5'"),
-        ({"arguments": ("hidden",)}, "write each once, as NAME=VALUE"),
-        ({"arguments": ("depth=3",)}, "takes no argument 'depth'"),
-        ({"optimizer": "adm"}, "there is no optimizer 'adm'"),
-        ({"settings": ("beta=3",)}, "takes no setting 'beta'"),
-        ({"schedule": "cosin"}, "did you mean 'cosine'"),
-        ({"warmup": 1.0}, "--warmup is 1.0; give a part"),
-        ({"augment": ("rotat:3",)}, "did you mean 'rotate'"),
-        ({"augment": ("rotate:1,2,3,4,5",)}, "rotate takes"),
-        ({"augment": ("shift:-1",)}, "shift"),
-        ({"augment": ("hue:0.1",)}, "hue was given images of 1 channels"),
-        ({"augment": ("random_crop:4",)}, "makes images of 4 x 4 x 1 out of 12 x 12 x 1"),
-        ({"batch_size": 0}, "both are at least 1"),
-        ({"images_per_class": 1000}, "choose at most"),
-        ({"epochs": 1.0}, "give one"),
-        ({"network": "alexnet_small", "arguments": ()}, "the smallest square image it takes"),
-        ({"learning_rate": -1.0}, "expected a"),
-        ({"evaluations": 0}, "--evaluations is 0; give at least 1"),
-    ],
-)
-def test_a_mistake_is_one_line_and_leaves_nothing_behind(config, changes, words):
-    settings = config(**changes)
-    with pytest.raises(CnnjaxError, match=words.replace("?", r"\?")) as caught:
-        run(settings)
-    assert "\n" not in str(caught.value)
-    assert not settings.out.exists()
-
-
-def test_values_are_numbers_tuples_truths_or_words():
-    texts = ["a=1", "b=(2, 3)", "c=True", "d=grouped", "e=1e-3"]
-    assert read_arguments(texts) == {"a": 1, "b": (2, 3), "c": True, "d": "grouped", "e": 1e-3}
-
-
-def test_augmentations_are_composed_in_the_order_given():
-    made = read_augmentation(["flip", "shift:0.1,0.2", "rotate:15"])
-    assert made == compose(flip(), shift(0.1, 0.2), rotate(15))
-    assert read_augmentation([]) is None
-
-
-def test_every_augmentation_of_the_package_that_takes_numbers_can_be_named():
-    not_by_numbers = {"Augmentation", "Standardization", "apply", "compose", "fit_standardization"}
-    not_by_numbers |= {"image_data_generator", "rescale"}
-    assert set(AUGMENTATIONS) == set(augment.__all__) - not_by_numbers
+    given = {"dataset": f"npz:{archive}", "network": "mlp", "arguments": ("hidden=(300,300)",)}
+    one, other = (Config(out=tmp_path / name, **given) for name in ("whole", "killed"))
+    assert same(weights(one), weights(other))

@@ -1,0 +1,69 @@
+"""What scripts/train.py leaves behind at the end: test figures, confusion matrix, curve picture."""
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from diagnosis_figure import draw_run, save_png
+
+from cnnjax.data import Dataset
+from cnnjax.models import Network
+from cnnjax.studies.folders import write_text
+from cnnjax.training import Variables, classification, metrics, totals
+from cnnjax.training.lines import Line
+
+
+def on_device(dataset: Dataset) -> tuple[jax.Array, jax.Array]:
+    """Images and labels."""
+    return jnp.asarray(dataset.images), jnp.asarray(dataset.labels)
+
+
+def measure(network: Network, variables: Variables, test: Dataset, out: Path) -> dict[str, float]:
+    """What the test images say; the confusion matrix goes to confusion.csv.
+
+    Raises:
+      CnnjaxError: that cannot be written.
+    """
+    task = classification.with_metrics(metrics.class_scores, metrics.confusion)
+    few = max(1, 2**26 // test.num_classes**2)  # a matrix of every example is made on the way
+    found = totals(network, task, variables, on_device(test), batch_size=min(256, few))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["predicted \\ actual", *test.classes])
+    writer.writerows(
+        [name, *row] for name, row in zip(test.classes, found["confusion"].tolist(), strict=True)
+    )
+    write_text(out / "confusion.csv", text.getvalue())
+    return task.report(found)
+
+
+def draw_curve(lines: Sequence[Line], name: str, found: dict[str, float], out: Path) -> None:
+    """Draws the curves of training and validation to curve.png.
+
+    Args:
+      lines: of metrics.
+      name: of the network.
+      found: what the test images say.
+      out: the folder.
+
+    Raises:
+      CnnjaxError: that cannot be written.
+    """
+    said = f"test accuracy {found['accuracy']:.4f}, loss {found['loss']:.4f}"
+    after = f"after {lines[-1]['step']:,} steps"
+    save_png(draw_run(lines, name, f"{said} {after}", tail=False), out / "curve.png")
+
+
+def machine() -> dict[str, object]:
+    """What the seconds of a training are to be judged by."""
+    device = jax.devices()[0]
+    return {
+        "device": device.device_kind,
+        "devices": jax.device_count(),
+        "cpu_cores": os.cpu_count(),
+        "jax": jax.__version__,
+    }
