@@ -10,6 +10,15 @@ import pytest
 # Keras, which some tests compare with, reads its backend when it is imported.
 os.environ["KERAS_BACKEND"] = "jax"
 
+# Most of the suite's time goes into compiling programs that then run for milliseconds. Without
+# LLVM's optimiser that takes two thirds of the time, and what is computed is the same up to
+# rounding. XLA reads the variable once, when the backend begins; processes that tests start do
+# without it, as a user's do.
+with pytest.MonkeyPatch.context() as patch:
+    flags = [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0"]
+    patch.setenv("XLA_FLAGS", " ".join(flags).strip())
+    jax.devices()
+
 
 def _filled(path: tuple, array: jax.ShapeDtypeStruct, rng: np.random.Generator) -> np.ndarray:
     match path[-1].key:
