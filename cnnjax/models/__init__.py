@@ -2,12 +2,18 @@
 
 from cnnjax.models.alexnet import AlexNet, AlexNetSmall
 from cnnjax.models.cifar_vgg import CifarVGG
+from cnnjax.models.densenet import (
+    DenseNet121,
+    DenseNet161,
+    DenseNet169,
+    DenseNet201,
+    DenseNetBC,
+)
 from cnnjax.models.googlenet import GoogLeNet
 from cnnjax.models.inception_v3 import InceptionV3
 from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
 from cnnjax.models.network import Network, check_takes
-from cnnjax.models.registry import NETWORKS, create, list_models
 from cnnjax.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
 from cnnjax.models.resnet_cifar import ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
 from cnnjax.models.resnet_v2 import ResNet50V2, ResNet101V2, ResNet152V2
@@ -23,6 +29,9 @@ from cnnjax.models.vgg import (
     VGG19,
     VGG19BN,
 )
+from cnnjax.models.xception import Xception
+
+from cnnjax.models.registry import NETWORKS, create, list_models
 
 __all__ = [
     "MLP",
@@ -39,6 +48,11 @@ __all__ = [
     "AlexNetSmall",
     "CifarVGG",
     "ConvStack",
+    "DenseNet121",
+    "DenseNet161",
+    "DenseNet169",
+    "DenseNet201",
+    "DenseNetBC",
     "GoogLeNet",
     "InceptionV3",
     "LeNet5",
@@ -59,6 +73,7 @@ __all__ = [
     "ResNet110",
     "ResNet152",
     "ResNet152V2",
+    "Xception",
     "check_takes",
     "create",
     "list_models",

@@ -5,6 +5,13 @@ from dataclasses import fields
 from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.models.alexnet import AlexNet, AlexNetSmall
 from cnnjax.models.cifar_vgg import CifarVGG
+from cnnjax.models.densenet import (
+    DenseNet121,
+    DenseNet161,
+    DenseNet169,
+    DenseNet201,
+    DenseNetBC,
+)
 from cnnjax.models.googlenet import GoogLeNet
 from cnnjax.models.inception_v3 import InceptionV3
 from cnnjax.models.lenet import LeNet5
@@ -25,12 +32,18 @@ from cnnjax.models.vgg import (
     VGG19,
     VGG19BN,
 )
+from cnnjax.models.xception import Xception
 
 NETWORKS: dict[str, type[Network]] = {
     "alexnet": AlexNet,
     "alexnet_small": AlexNetSmall,
     "cifar_vgg": CifarVGG,
     "conv_stack": ConvStack,
+    "densenet121": DenseNet121,
+    "densenet161": DenseNet161,
+    "densenet169": DenseNet169,
+    "densenet201": DenseNet201,
+    "densenet_bc_100_12": DenseNetBC,
     "googlenet": GoogLeNet,
     "inception_v3": InceptionV3,
     "lenet5": LeNet5,
@@ -59,6 +72,7 @@ NETWORKS: dict[str, type[Network]] = {
     "vgg16_bn": VGG16BN,
     "vgg19": VGG19,
     "vgg19_bn": VGG19BN,
+    "xception": Xception,
 }
 
 
