@@ -25,6 +25,7 @@ from cnnjax.layers.initializers import (
     lecun_uniform,
     truncated_normal,
 )
+from cnnjax.layers.inverted_residual import InvertedResidual, SqueezeExcite
 from cnnjax.layers.max_pooling import max_pool
 from cnnjax.layers.modules import Conv, Dense, Maxout
 from cnnjax.layers.normalization import (
@@ -42,11 +43,13 @@ __all__ = [
     "Conv",
     "ConvNorm",
     "Dense",
+    "InvertedResidual",
     "Maxout",
     "PadMode",
     "Padding",
     "PoolDense",
     "SeparableConv",
+    "SqueezeExcite",
     "avg_pool",
     "batch_norm",
     "batch_statistics",

@@ -9,11 +9,24 @@ from cnnjax.models.densenet import (
     DenseNet201,
     DenseNetBC,
 )
+from cnnjax.models.efficientnet import (
+    EfficientNetB0,
+    EfficientNetB1,
+    EfficientNetB2,
+    EfficientNetB3,
+    EfficientNetB4,
+    EfficientNetB5,
+    EfficientNetB6,
+    EfficientNetB7,
+)
 from cnnjax.models.googlenet import GoogLeNet
 from cnnjax.models.inception_v3 import InceptionV3
 from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
+from cnnjax.models.mobilenet import MobileNet
+from cnnjax.models.mobilenet_v2 import MobileNetV2
 from cnnjax.models.network import Network, check_takes
+from cnnjax.models.registry import NETWORKS, create, list_models
 from cnnjax.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
 from cnnjax.models.resnet_cifar import ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
 from cnnjax.models.resnet_v2 import ResNet50V2, ResNet101V2, ResNet152V2
@@ -30,8 +43,6 @@ from cnnjax.models.vgg import (
     VGG19BN,
 )
 from cnnjax.models.xception import Xception
-
-from cnnjax.models.registry import NETWORKS, create, list_models
 
 __all__ = [
     "MLP",
@@ -53,9 +64,19 @@ __all__ = [
     "DenseNet169",
     "DenseNet201",
     "DenseNetBC",
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetB3",
+    "EfficientNetB4",
+    "EfficientNetB5",
+    "EfficientNetB6",
+    "EfficientNetB7",
     "GoogLeNet",
     "InceptionV3",
     "LeNet5",
+    "MobileNet",
+    "MobileNetV2",
     "Network",
     "ResNeXt50x32x4d",
     "ResNeXt101x32x8d",

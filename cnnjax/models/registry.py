@@ -12,10 +12,22 @@ from cnnjax.models.densenet import (
     DenseNet201,
     DenseNetBC,
 )
+from cnnjax.models.efficientnet import (
+    EfficientNetB0,
+    EfficientNetB1,
+    EfficientNetB2,
+    EfficientNetB3,
+    EfficientNetB4,
+    EfficientNetB5,
+    EfficientNetB6,
+    EfficientNetB7,
+)
 from cnnjax.models.googlenet import GoogLeNet
 from cnnjax.models.inception_v3 import InceptionV3
 from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
+from cnnjax.models.mobilenet import MobileNet
+from cnnjax.models.mobilenet_v2 import MobileNetV2
 from cnnjax.models.network import Network
 from cnnjax.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
 from cnnjax.models.resnet_cifar import ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
@@ -44,10 +56,20 @@ NETWORKS: dict[str, type[Network]] = {
     "densenet169": DenseNet169,
     "densenet201": DenseNet201,
     "densenet_bc_100_12": DenseNetBC,
+    "efficientnet_b0": EfficientNetB0,
+    "efficientnet_b1": EfficientNetB1,
+    "efficientnet_b2": EfficientNetB2,
+    "efficientnet_b3": EfficientNetB3,
+    "efficientnet_b4": EfficientNetB4,
+    "efficientnet_b5": EfficientNetB5,
+    "efficientnet_b6": EfficientNetB6,
+    "efficientnet_b7": EfficientNetB7,
     "googlenet": GoogLeNet,
     "inception_v3": InceptionV3,
     "lenet5": LeNet5,
     "mlp": MLP,
+    "mobilenet": MobileNet,
+    "mobilenet_v2": MobileNetV2,
     "resnet101": ResNet101,
     "resnet101v2": ResNet101V2,
     "resnet110": ResNet110,

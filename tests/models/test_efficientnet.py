@@ -1,0 +1,240 @@
+"""EfficientNet against the paper's table, torchvision's, timm's and Keras' networks."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import cnnjax
+from cnnjax.models.ledger import multiply_adds
+from cnnjax.models.receptive_field import receptive_fields
+from cnnjax.models.registry import NETWORKS
+
+# Multiply-adds in units of 1e9 (torchvision 0.29.2, `_ops` of the weights' metadata), and the side
+# of the images they are counted at: B2's differs from the paper's 260.
+TORCHVISION = {
+    0: (0.386, 224),
+    1: (0.687, 240),
+    2: (1.088, 288),
+    3: (1.827, 300),
+    4: (4.394, 380),
+    5: (10.266, 456),
+    6: (19.068, 528),
+    7: (37.746, 600),
+}
+HEAVY = [pytest.param(number, marks=pytest.mark.slow) for number in range(3, 8)]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, *HEAVY])
+def test_the_multiply_adds_are_torchvisions(number):
+    published, side = TORCHVISION[number]
+    found = multiply_adds(cnnjax.create(f"efficientnet_b{number}"), (side, side, 3))
+    assert sum(found.values()) / 1e9 == pytest.approx(published, rel=2e-3)
+
+
+def test_resolution_dropout_and_blocks_are_scaled_together():
+    # Image and dropout of the authors' code; the blocks of table 1 are 1, 2, 2, 3, 3, 4, 1.
+    scaled = {
+        0: (224, 0.2, "1223341"),
+        1: (240, 0.2, "2334452"),
+        2: (260, 0.3, "2334452"),
+        3: (300, 0.3, "2335562"),
+        4: (380, 0.4, "2446682"),
+        5: (456, 0.4, "3557793"),
+        6: (528, 0.5, [3, 6, 6, 8, 8, 11, 3]),
+        7: (600, 0.5, [4, 7, 7, 10, 10, 13, 4]),
+    }
+    for number, (side, dropout, blocks) in scaled.items():
+        net = cnnjax.create(f"efficientnet_b{number}")
+        stages = [stage for stage in net.stages if stage.startswith("block")]
+        assert NETWORKS[f"efficientnet_b{number}"].image == (side, side, 3)
+        assert net.layers()["fc"].dropout == dropout
+        found = [sum(stage[5] == str(i) for stage in stages) for i in range(1, 8)]
+        assert found == [int(n) for n in blocks], number
+
+
+def test_the_first_stages_of_b0_are_named_in_order():
+    stages = cnnjax.create("efficientnet_b0").stages
+    assert stages[:6] == ("stem", "block1a", "block2a", "block2b", "block3a", "block3b")
+    assert stages[-3:] == ("block7a", "top", "fc")
+
+
+def test_drop_connect_grows_linearly_and_reaches_the_last_of_the_blocks_almost():
+    layers = cnnjax.create("efficientnet_b0").layers()
+    rates = [layer.drop for stage, layer in layers.items() if stage.startswith("block")]
+    np.testing.assert_allclose(rates, 0.2 * np.arange(16) / 16, rtol=1e-6)
+
+
+def test_an_excitation_squeezes_to_a_quarter_of_the_maps_that_enter_the_block():
+    layers = cnnjax.create("efficientnet_b0").layers()
+    found = {
+        stage: layers[stage].squeezed for stage in ("block1a", "block2a", "block2b", "block7a")
+    }
+    assert found == {"block1a": 8, "block2a": 4, "block2b": 6, "block7a": 48}
+
+
+def test_every_block_sees_the_whole_image_through_its_excitation():
+    fields = receptive_fields(cnnjax.create("efficientnet_b0"), (224, 224, 3))
+    assert fields["stem"].size == (3, 3)
+    assert fields["block1a"].whole
+
+
+def test_the_constants_of_normalisation_are_those_of_the_source():
+    early, late = (0.9, 1e-5), (0.99, 1e-3)
+    for number in range(8):
+        for variant, expected in {
+            "torchvision": early if number < 5 else late,
+            "keras": late,
+        }.items():
+            layers = cnnjax.create(f"efficientnet_b{number}", variant=variant).layers()
+            norms = [layer for stage, layer in layers.items() if stage != "fc"]
+            assert {(layer.momentum, layer.epsilon) for layer in norms} == {expected}
+
+
+def test_weights_begin_as_in_the_authors_code():
+    layers = cnnjax.create("efficientnet_b0", num_classes=300).layers()
+    params, fc = (
+        jax.jit(partial(layers[stage].init, train=False))(jax.random.key(0), x)["params"]
+        for stage, x in (("block5b", jnp.zeros((1, 4, 4, 112))), ("fc", jnp.zeros((1, 1280))))
+    )
+    kernels = {part: params[part]["conv"]["kernel"] for part in params if part != "squeeze_excite"}
+    kernels |= {part: layer["kernel"] for part, layer in params["squeeze_excite"].items()}
+    fan_outs = {"expand": 672, "depthwise": 25, "squeeze": 28, "excite": 672, "project": 112}
+    assert set(kernels) == set(fan_outs)
+    for part, fan_out in fan_outs.items():
+        assert np.var(kernels[part]) == pytest.approx(2 / fan_out, rel=0.05), part
+    bound = 1 / np.sqrt(300)
+    assert 0.99 * bound < np.abs(fc["kernel"]).max() <= bound
+    assert np.var(fc["kernel"]) == pytest.approx(bound**2 / 3, rel=0.01)
+
+
+def place_of(stage):
+    """block3b -> (3, 1)."""
+    return int(stage[5]), ord(stage[6]) - ord("a")
+
+
+def in_torchvision(place):
+    stage, *inner = place
+    if stage == "fc":
+        return "classifier.1"
+    if stage in ("stem", "top"):
+        return f"features.{ {'stem': 0, 'top': 8}[stage] }.{ {'conv': 0, 'norm': 1}[inner[0]] }"
+    i, j = place_of(stage)
+    order = ["expand", "depthwise", "squeeze_excite", "project"]
+    last = {"conv": "0", "norm": "1", "squeeze": "fc1", "excite": "fc2"}[inner[1]]
+    return f"features.{i}.{j}.block.{order.index(inner[0]) - (i == 1)}.{last}"
+
+
+def in_timm(place):
+    stage, *inner = place
+    if stage == "fc":
+        return "classifier"
+    if stage in ("stem", "top"):
+        names = {"stem": ("conv_stem", "bn1"), "top": ("conv_head", "bn2")}[stage]
+        return names[inner[0] == "norm"]
+    i, j = place_of(stage)
+    order = ["expand", "depthwise", "project"][i == 1 :]
+    convolutions = ["conv_pw", "conv_dw", "conv_pwl"] if i > 1 else ["conv_dw", "conv_pw"]
+    if inner[0] == "squeeze_excite":
+        name = {"squeeze": "se.conv_reduce", "excite": "se.conv_expand"}[inner[1]]
+    elif inner[1] == "conv":
+        name = convolutions[order.index(inner[0])]
+    else:
+        name = f"bn{order.index(inner[0]) + 1}"
+    return f"blocks.{i - 1}.{j}.{name}"
+
+
+def last_blocks(net):
+    """The last block of each of the seven groups."""
+    return {stage[5]: stage for stage in net.stages if stage.startswith("block")}
+
+
+OTHERS = {
+    "efficientnet_b0": ("efficientnet_b0", "torchvision", in_torchvision),
+    "efficientnet_b5": ("efficientnet_b5", "torchvision", in_torchvision),
+    "timm_tf_efficientnet_b0": ("efficientnet_b0", "keras", in_timm),
+}
+
+
+def compared(golden, name):
+    network, variant, name_of = OTHERS[name]
+    other = golden(name)
+    net = cnnjax.create(network, variant=variant, dropout=0.0, drop_connect=0.0)
+    return other, net, other.variables(net, name_of), name_of
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("efficientnet_b0", marks=pytest.mark.slow),
+        pytest.param("efficientnet_b5", marks=pytest.mark.slow),
+        "timm_tf_efficientnet_b0",
+    ],
+)
+def test_others_compute_the_same_stage_by_stage(golden, name):
+    other, net, variables, _ = compared(golden, name)
+    if name.startswith("timm"):
+        modules = {"stem": "bn1", "top": "bn2"}
+        modules |= {stage: f"blocks.{int(i) - 1}" for i, stage in last_blocks(net).items()}
+    else:
+        modules = {"stem": "features.0", "top": "features.8"}
+        modules |= {stage: f"features.{i}" for i, stage in last_blocks(net).items()}
+    other.check_stages(net, variables, modules)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_others_train_with_the_same_loss_and_gradients(golden, name):
+    other, net, variables, name_of = compared(golden, name)
+    other.check_training(net, variables, name_of)
+
+
+def in_keras(place):
+    stage, *inner = place
+    if stage == "fc":
+        return "predictions"
+    if stage in ("stem", "top"):
+        return f"{stage}_{ {'conv': 'conv', 'norm': 'bn'}[inner[0]] }"
+    name = {
+        ("expand", "conv"): "expand_conv",
+        ("expand", "norm"): "expand_bn",
+        ("depthwise", "conv"): "dwconv",
+        ("depthwise", "norm"): "bn",
+        ("squeeze_excite", "squeeze"): "se_reduce",
+        ("squeeze_excite", "excite"): "se_expand",
+        ("project", "conv"): "project_conv",
+        ("project", "norm"): "project_bn",
+    }[tuple(inner)]
+    return f"{stage}_{name}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "image"),
+    [(0, (224, 224, 3)), *((number, (65, 97, 3)) for number in range(1, 8))],
+)
+def test_keras_computes_the_same_stage_by_stage(transplant_keras, number, image):
+    import keras
+
+    other = getattr(keras.applications, f"EfficientNetB{number}")(
+        input_shape=image, weights=None, classifier_activation=None
+    )
+    net = cnnjax.create(f"efficientnet_b{number}", variant="keras")
+    variables = transplant_keras(net, other, image, in_keras)
+    layers = {layer.name: layer for layer in other.layers}
+
+    def last(stage):
+        if stage.startswith("block"):
+            return layers.get(f"{stage}_add", layers[f"{stage}_project_bn"])
+        return layers["predictions" if stage == "fc" else f"{stage}_activation"]
+
+    maps = keras.Model(other.inputs[0], [last(stage).output for stage in net.stages])
+    x = np.random.default_rng(1).standard_normal((2, *image)).astype(np.float32)
+    for stage, expected in zip(net.stages, maps(255 * x), strict=True):
+        x = net.apply(variables, x, start=stage, stop=stage)
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(x, expected, rtol=1e-4, atol=1e-4 * scale, err_msg=stage)
+    norms = [layer for layer in other.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {(layer.momentum, layer.epsilon) for layer in norms} == {(0.99, 1e-3)}
