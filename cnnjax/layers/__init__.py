@@ -12,6 +12,7 @@ from cnnjax.layers.activations import (
     softmax,
     tanh,
 )
+from cnnjax.layers.adaptive_pooling import adaptive_avg_pool
 from cnnjax.layers.average_pooling import avg_pool, global_avg_pool
 from cnnjax.layers.blocks import ConvNorm, PoolDense, SeparableConv
 from cnnjax.layers.convolution import conv2d
@@ -50,6 +51,7 @@ __all__ = [
     "PoolDense",
     "SeparableConv",
     "SqueezeExcite",
+    "adaptive_avg_pool",
     "avg_pool",
     "batch_norm",
     "batch_statistics",
