@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import jax
+
 import cnnjax
-from cnnjax.models.ledger import Ledger, ledger
+from cnnjax.models.ledger import Ledger, ledger, multiply_adds
 from cnnjax.models.network import Network
+from cnnjax.transfer import variable_shapes
 
 TABLE = Path(__file__).with_suffix(".csv")
 
@@ -58,8 +61,11 @@ class Fact:
 
     def value(self) -> Value:
         """What is counted."""
-        counted = count_once(self.network, self.arguments, self.image)
-        return QUANTITIES[self.quantity](self.make(), counted, self.stages)
+        return QUANTITIES[self.quantity](self)
+
+    def counted(self) -> Ledger:
+        """The ledger of that network."""
+        return count_once(self.network, self.arguments, self.image)
 
     def agrees(self) -> bool:
         """Whether the slide prints what is counted, as far as its digits go."""
@@ -122,41 +128,53 @@ def agrees(printed: str, value: Value) -> bool:
     return round(value / (units[0] if units else 1), decimals) == float(numbers[0])
 
 
-def _sum(attribute: str) -> Callable[[Network, Ledger, tuple[str, ...]], int]:
-    def total(network: Network, counted: Ledger, stages: tuple[str, ...]) -> int:
-        return sum(
-            getattr(row, attribute) for row in counted.rows if not stages or row.stage in stages
-        )
+def _sum(attribute: str) -> Callable[[Fact], int]:
+    def total(fact: Fact) -> int:
+        rows = fact.counted().rows
+        return sum(getattr(r, attribute) for r in rows if not fact.stages or r.stage in fact.stages)
 
     return total
 
 
-def _share(attribute: str) -> Callable[[Network, Ledger, tuple[str, ...]], float]:
-    def share(network: Network, counted: Ledger, stages: tuple[str, ...]) -> float:
-        return counted.total(attribute) / counted.total("parameters")
+def _share(attribute: str) -> Callable[[Fact], float]:
+    def share(fact: Fact) -> float:
+        return fact.counted().total(attribute) / fact.counted().total("parameters")
 
     return share
 
 
-def _stage(network: Network, stages: tuple[str, ...]) -> str:
-    return stages[0] if stages else network.stages[-1]
+def _all_numbers(fact: Fact) -> int:
+    """Parameters and running statistics together, as Keras counts; without the ledger, which takes
+    seconds for deep networks."""
+    return sum(leaf.size for leaf in jax.tree.leaves(variable_shapes(fact.make(), fact.image)))
 
 
-QUANTITIES: dict[str, Callable[[Network, Ledger, tuple[str, ...]], Value]] = {
+def _multiply_adds(fact: Fact) -> int:
+    found = multiply_adds(fact.make(), fact.image)
+    return sum(found[stage] for stage in fact.stages or found)
+
+
+def _output(fact: Fact) -> tuple[int, ...]:
+    return fact.counted()[fact.stages[0] if fact.stages else fact.make().stages[-1]].output
+
+
+QUANTITIES: dict[str, Callable[[Fact], Value]] = {
     "parameters": _sum("parameters"),
     "weights": _sum("weights"),
     "statistics": _sum("statistics"),
+    "parameters with statistics": _all_numbers,
     "parameters of convolutions": _sum("convolutional"),
     "parameters of dense layers": _sum("dense"),
     "share of convolutions": _share("convolutional"),
     "share of dense layers": _share("dense"),
-    "multiply-adds": _sum("multiply_adds"),
+    "multiply-adds": _multiply_adds,
     "size": _sum("parameter_bytes"),
-    "depth": lambda network, counted, stages: len(counted.rows),
-    "map": lambda network, counted, stages: counted[stages[0]].maps,
-    "output": lambda network, counted, stages: counted[_stage(network, stages)].output,
-    "receptive field": lambda network, counted, stages: counted[stages[0]].field.size,
-    "stride": lambda network, counted, stages: network.layers()[stages[0]].stride,
-    "kernel": lambda network, counted, stages: network.layers()[stages[0]].kernel ** 2,
+    "size with statistics": lambda fact: 4 * _all_numbers(fact),
+    "depth": lambda fact: len(fact.make().stages),
+    "map": lambda fact: fact.counted()[fact.stages[0]].maps,
+    "output": _output,
+    "receptive field": lambda fact: fact.counted()[fact.stages[0]].field.size,
+    "stride": lambda fact: fact.make().layers()[fact.stages[0]].stride,
+    "kernel": lambda fact: fact.make().layers()[fact.stages[0]].kernel ** 2,
 }
-"""What can be counted: functions of (network, ledger, stages)."""
+"""What can be counted."""

@@ -97,7 +97,7 @@ def show(fact: Fact) -> str:
     value: Value = fact.value()
     if isinstance(value, tuple):
         return times(value)
-    if fact.quantity == "size":
+    if fact.quantity.startswith("size"):
         return _size(value)
     return _percent(value) if isinstance(value, float) else f"{value:,}"
 

@@ -36,6 +36,9 @@ def test_the_slides_that_are_wrong_are_these():
         ("vgg16", "depth", "23"),
         ("vgg19", "depth", "26"),
         ("vgg19", "size", "549 MB"),
+        ("xception", "size with statistics", "88 MB"),
+        ("xception", "depth", "126"),
+        ("resnet34", "multiply-adds", "3.6 billion"),
     }
 
 
