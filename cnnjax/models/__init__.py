@@ -25,6 +25,7 @@ from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
 from cnnjax.models.mobilenet import MobileNet
 from cnnjax.models.mobilenet_v2 import MobileNetV2
+from cnnjax.models.nasnet import NASNetLarge, NASNetMobile
 from cnnjax.models.network import Network, check_takes
 from cnnjax.models.registry import NETWORKS, create, list_models
 from cnnjax.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
@@ -77,6 +78,8 @@ __all__ = [
     "LeNet5",
     "MobileNet",
     "MobileNetV2",
+    "NASNetLarge",
+    "NASNetMobile",
     "Network",
     "ResNeXt50x32x4d",
     "ResNeXt101x32x8d",

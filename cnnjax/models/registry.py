@@ -28,6 +28,7 @@ from cnnjax.models.lenet import LeNet5
 from cnnjax.models.mlp import MLP
 from cnnjax.models.mobilenet import MobileNet
 from cnnjax.models.mobilenet_v2 import MobileNetV2
+from cnnjax.models.nasnet import NASNetLarge, NASNetMobile
 from cnnjax.models.network import Network
 from cnnjax.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
 from cnnjax.models.resnet_cifar import ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
@@ -70,6 +71,8 @@ NETWORKS: dict[str, type[Network]] = {
     "mlp": MLP,
     "mobilenet": MobileNet,
     "mobilenet_v2": MobileNetV2,
+    "nasnet_large": NASNetLarge,
+    "nasnet_mobile": NASNetMobile,
     "resnet101": ResNet101,
     "resnet101v2": ResNet101V2,
     "resnet110": ResNet110,
