@@ -200,33 +200,40 @@ def test_the_variants_of_resnet50_differ_in_strides_biases_and_batch_norm(
     assert (made.use_bias, made.momentum, made.epsilon) == (bias, momentum, epsilon)
 
 
+def test_resnet_v2_has_keras_batch_norm():
+    layers = cnnjax.create("resnet50v2").layers()
+    for name in ("conv2_1", "conv5_3"):
+        for norm in (layers[name].norm(), layers[name].conv_norm(1, 1)):
+            assert (norm.momentum, norm.epsilon) == (0.99, 1.001e-5)
+
+
 def begin(layer, channels):
     images = jnp.zeros((1, 2, 2, channels))
     return jax.tree.map(np.asarray, layer.init(jax.random.key(0), images, train=False))["params"]
 
 
 @pytest.mark.parametrize(
-    ("name", "variant", "fan"),
-    [("resnet18", "torchvision", "out"), ("resnet18", "paper", "in"), ("resnet50", "keras", "in")],
+    ("name", "arguments", "fan"),
+    [
+        ("resnet18", {}, "out"),
+        ("resnet50", {"variant": "paper"}, "in"),
+        ("resnet50", {"variant": "keras"}, "in"),
+        ("resnet50v2", {}, "in"),
+        ("resnext50_32x4d", {}, "out"),
+    ],
 )
-def test_kernels_begin_with_hes_variance(name, variant, fan):
-    params = begin(stage(name, "conv3_1", variant=variant), 64 if name == "resnet18" else 256)
-    for conv in ("conv1", "shortcut"):
-        kernel = params[conv]["conv"]["kernel"]
-        window, outputs = kernel.shape[0] * kernel.shape[1], kernel.shape[3]
-        n = window * (outputs if fan == "out" else kernel.shape[2])
-        assert kernel.var() == pytest.approx(2 / n, rel=0.05)
-        assert np.abs(kernel).max() > 3.5 * np.sqrt(2 / n)  # not truncated
-        assert not params[conv]["norm"]["bias"].any()
-        assert (params[conv]["norm"]["scale"] == 1).all()
-
-
-def test_the_kernels_of_resnet_v2_begin_with_hes_variance_and_its_biases_at_zero():
-    params = begin(stage("resnet50v2", "conv2_1"), 64)
-    for kernel in (params["conv1"]["conv"], params["conv3"], params["shortcut"]):
-        fan_in = kernel["kernel"].shape[0] ** 2 * kernel["kernel"].shape[2]
-        assert kernel["kernel"].var() == pytest.approx(2 / fan_in, rel=0.05)
-        assert not kernel.get("bias", np.zeros(1)).any()
+def test_kernels_begin_with_hes_variance_and_biases_at_zero(name, arguments, fan):
+    layers = cnnjax.create(name, **arguments).layers()
+    params = begin(layers["conv1"], 3)
+    kernel = params.get("conv", params)["kernel"]
+    assert kernel.shape == (7, 7, 3, 64)
+    n = 49 * (64 if fan == "out" else 3)
+    assert kernel.var() == pytest.approx(2 / n, rel=0.05)
+    assert np.abs(kernel).max() > 3.4 * np.sqrt(2 / n)  # not truncated
+    assert not params.get("conv", params).get("bias", np.zeros(1)).any()
+    assert (params.get("norm", {}).get("scale", np.ones(1)) == 1).all()
+    for stage in ("conv3_1", "conv5_2"):
+        assert layers[stage].conv(1, 1).kernel_init is layers["conv1"].kernel_init
 
 
 def test_the_head_begins_as_torchs_or_hes():

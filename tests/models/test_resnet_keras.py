@@ -60,7 +60,9 @@ def test_keras_computes_the_same_block_by_block(transplant_keras, name, keras_cl
     images = np.random.default_rng(1).standard_normal((1, *image)).astype(np.float32)
     layers = [model.get_layer(output_name(stage, is_v2)).output for stage in net.stages]
     x = jnp.asarray(images)
-    for stage, expected in zip(net.stages, keras.Model(model.inputs, layers)(images), strict=True):
+    for stage, expected in zip(
+        net.stages, keras.Model(model.inputs[0], layers)(images), strict=True
+    ):
         x = net.apply(variables, x, start=stage, stop=stage)
         scale = float(jnp.abs(expected).max())
         np.testing.assert_allclose(x, expected, rtol=1e-4, atol=1e-4 * scale, err_msg=stage)
