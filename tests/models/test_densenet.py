@@ -22,10 +22,10 @@ NETWORKS = {
 
 
 class SmallBC(DenseNetBC):
-    """Two blocks of two layers, k = 3."""
+    """Three blocks, of 2, 1 and 1 layers, k = 3."""
 
     growth = 3
-    blocks = (2, 2)
+    blocks = (2, 1, 1)
 
 
 class Small(DenseNet):
@@ -63,7 +63,12 @@ def close(found, expected, tolerance=1e-5):
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale)
 
 
-def test_densenet121_has_the_layers_of_table_1():
+@pytest.fixture(scope="module")
+def densenet121():
+    return ledger(cnnjax.create("densenet121"), (224, 224, 3))
+
+
+def test_densenet121_has_the_layers_of_table_1(densenet121):
     # Output sizes of table 1; maps: 2 k, then k more with each layer, half of them after each
     # transition (section 3).
     table = {"conv1": (56, 56, 64)}
@@ -75,11 +80,10 @@ def test_densenet121_has_the_layers_of_table_1():
         if block < 4:
             maps //= 2
             table[f"transition{block}"] = (side // 2, side // 2, maps)
-    found = ledger(cnnjax.create("densenet121"), (224, 224, 3))
-    assert found["conv1"].maps == (112, 112, 64)
-    assert found["dense3_24"].output == (14, 14, 1024)
-    assert found["dense4_1"].arithmetic == "128·1·1·512 + 32·3·3·128 + 2·512 + 2·128"
-    assert {row.stage: row.output for row in found.rows} == table | {
+    assert densenet121["conv1"].maps == (112, 112, 64)
+    assert densenet121["dense3_24"].output == (14, 14, 1024)
+    assert densenet121["dense4_1"].arithmetic == "128·1·1·512 + 32·3·3·128 + 2·512 + 2·128"
+    assert {row.stage: row.output for row in densenet121.rows} == table | {
         "norm": (7, 7, 1024),
         "fc": (1000,),
     }
@@ -103,11 +107,13 @@ def test_densenet_161_has_growth_48_and_the_others_32():
     }
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["densenet121", *(pytest.param(name, marks=pytest.mark.slow) for name in list(NETWORKS)[1:])],
-)
-def test_the_multiply_adds_are_torchvisions(name):
+def test_densenet121_takes_torchvisions_multiply_adds(densenet121):
+    assert densenet121.total("multiply_adds") / 1e9 == pytest.approx(2.834, rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["densenet169", "densenet201", "densenet161"])
+def test_the_other_depths_take_torchvisions_multiply_adds(name):
     found = ledger(cnnjax.create(name), (224, 224, 3))
     assert found.total("multiply_adds") / 1e9 == pytest.approx(NETWORKS[name][2], rel=1e-3)
 
@@ -136,9 +142,13 @@ def test_densenet_bc_has_the_parameters_that_section_3_gives():
     assert 2 * sum(stage.startswith("dense") for stage in net.stages) + 4 == 100
 
 
-def conv(x, kernel, pad=0):
+def conv(x, kernel, pad=0, stride=1):
     return lax.conv_general_dilated(
-        x, kernel, (1, 1), ((pad, pad),) * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x,
+        kernel,
+        (stride, stride),
+        ((pad, pad),) * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
 
 
@@ -175,6 +185,23 @@ def test_densenet_bc_computes_section_3():
     close(net.apply(variables, images()), by_hand(variables, images(), net.blocks))
 
 
+@pytest.mark.parametrize(("variant", "epsilon"), [("torchvision", 1e-5), ("keras", 1.001e-5)])
+def test_the_stem_of_imagenet_computes_table_1(variant, epsilon):
+    net = Small(variant=variant)
+    shape = (2, 12, 10, 3)  # even, so that the paddings before and after matter
+    variables = drawn(net, (1, 32, 32, 3))
+    p, s = variables["params"]["conv1"], variables["batch_stats"]["conv1"]
+    s["norm"]["var"] = jnp.full(8, 1e-4)  # so small that epsilon matters
+    y = conv(images(shape), p["conv"]["kernel"], pad=3, stride=2)
+    y = np.asarray(norm_relu(y, p["norm"], s["norm"], epsilon))
+    padded = np.pad(y, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
+    expected = np.max(
+        [padded[:, i : i + 5 : 2, j : j + 5 : 2] for i in (0, 1, 2) for j in (0, 1, 2)], axis=0
+    )
+    expected = expected[:, :3, :3]
+    close(net.apply(variables, images(shape), stop="conv1"), expected)
+
+
 def test_the_keras_variant_differs_in_epsilon_and_momentum_only():
     layers = {v: cnnjax.create("densenet121", variant=v).layers() for v in ("torchvision", "keras")}
     for variant, constants in {"torchvision": (0.9, 1e-5), "keras": (0.99, 1.001e-5)}.items():
@@ -195,9 +222,9 @@ def test_an_unknown_variant_is_named_with_those_there_are():
         cnnjax.create("densenet121", variant="keas").slice()
 
 
-@pytest.mark.parametrize(("name", "side"), [("densenet121", 29), ("densenet_bc_100_12", 4)])
-def test_the_smallest_image_is_that_of_the_docstring(name, side):
-    net = cnnjax.create(name)
+# Of nets with the poolings of all others, of which there are as many as transitions.
+@pytest.mark.parametrize(("net", "side"), [(Small(), 29), (SmallBC(), 4)])
+def test_the_smallest_image_is_that_of_the_docstring(net, side):
     cnnjax.models.check_takes(net, (side, side, 3))
     advice = f"the smallest square image it takes is {side} x {side}"
     with pytest.raises(CnnjaxError, match=advice):

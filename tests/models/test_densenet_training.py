@@ -11,10 +11,10 @@ from cnnjax.models.ledger import ledger
 
 
 class SmallBC(DenseNetBC):
-    """Two blocks of two layers, k = 3."""
+    """Two blocks, of two layers and of one, k = 3."""
 
     growth = 3
-    blocks = (2, 2)
+    blocks = (2, 1)
 
 
 class Wide(SmallBC):
@@ -30,20 +30,14 @@ def images(seed=0, count=4):
     return jax.random.normal(jax.random.key(seed), (count, *IMAGE))
 
 
-def loss(net, variables, params, x, **kwargs):
-    updated = variables | {"params": params}
-    logits, _ = net.apply(updated, x, train=True, mutable=["batch_stats"], **kwargs)
-    return -jax.nn.log_softmax(logits)[:, 1].mean()
-
-
 def test_weights_begin_with_hes_variance_biases_at_zero_and_scales_at_one():
-    params = jax.jit(Wide().init)(jax.random.key(0), jnp.zeros((1, *IMAGE)))["params"]
+    params = Wide().init(jax.random.key(0), jnp.zeros((1, *IMAGE)))["params"]
     fan_in = {
         ("conv1",): 3 * 3 * 3,
         ("dense1_2", "conv1"): 64 + 32,
         ("dense1_2", "conv2"): 3 * 3 * 4 * 32,
         ("transition1", "conv"): 64 + 2 * 32,
-        ("fc",): 64 + 2 * 32,
+        ("fc",): 64 + 32,
     }
     for path, n_in in fan_in.items():
         layer = params
@@ -103,7 +97,7 @@ def test_dropout_follows_every_convolution_but_the_first(some_variables):
     share, _ = zeros(net, "transition1", wide, variables)
     assert share == pytest.approx(0.2**4, rel=0.25)
     # ... and there is none at the head, nor without dropout, nor in evaluation.
-    assert zeros(net, "fc", wide, some_variables(net, IMAGE))[0] == 0.0
+    assert net.layers()["fc"].dropout == 0.0
     assert zeros(plain, "transition1", wide, variables)[0] == 0.0
     layer = {"start": "dense1_1", "stop": "dense1_1"}
     assert jnp.array_equal(
@@ -121,33 +115,32 @@ def test_the_mode_changes_what_every_norm_does(some_variables):
     variables = some_variables(net, IMAGE)
     _, moved = net.apply(variables, images(), train=True, mutable=["batch_stats"])
     before, after = (jax.tree.leaves(tree) for tree in (variables["batch_stats"], moved))
-    assert len(before) == len(after) == 2 * (4 * 2 + 1 + 1)  # layers, transition, last norm
+    assert len(before) == len(after) == 2 * (3 * 2 + 1 + 1)  # layers, transition, last norm
     assert all(not jnp.allclose(b, a) for b, a in zip(before, after, strict=True))
 
 
 def test_rematerialisation_changes_no_gradient(some_variables):
-    net, lean = SmallBC(dropout=0.2), SmallBC(dropout=0.2, remat=True)
-    variables = some_variables(net, IMAGE)
-    rngs = {"dropout": jax.random.key(5)}
-    found = [
-        jax.value_and_grad(lambda p, n=n: loss(n, variables, p, images(), rngs=rngs))(
-            variables["params"]
-        )
-        for n in (net, lean)
-    ]
-    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-6)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(a).max()),
-        found[0][1],
-        found[1][1],
-    )
+    variables = some_variables(SmallBC(), IMAGE)
+    key = {"dropout": jax.random.key(5)}
+
+    def gradients(net):
+        def loss(params):
+            given = variables | {"params": params}
+            logits, _ = net.apply(given, images(), train=True, mutable=["batch_stats"], rngs=key)
+            return -jax.nn.log_softmax(logits)[:, 1].mean()
+
+        return jax.jit(jax.grad(loss))(variables["params"])
+
+    plain, lean = (gradients(SmallBC(dropout=0.2, remat=remat)) for remat in (False, True))
+    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(lean), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(a).max())
 
 
 def test_rematerialisation_keeps_the_inputs_of_the_layers_alone():
     net, lean = ledger(SmallBC(), (32, 32, 3)), ledger(SmallBC(remat=True), (32, 32, 3))
-    # 32 x 32 maps in float32: conv1's image, 6 and 9 maps for the two layers, 12 for the
-    # transition; then a quarter of the pixels: 6, 9 and 12 maps for two layers and the norm.
-    for stage, maps, pixels in (("dense1_1", 6, 1024), ("dense1_2", 9, 1024), ("norm", 12, 256)):
+    # 32 x 32 maps in float32: 6 and 9 of them for the two layers of the first block, 12 for the
+    # transition; then a quarter of the pixels, 6 maps for a layer and 9 for the last norm.
+    for stage, maps, pixels in (("dense1_1", 6, 1024), ("dense1_2", 9, 1024), ("norm", 9, 256)):
         assert lean[stage].kept_bytes == 4 * maps * pixels, stage
         assert net[stage].kept_bytes > lean[stage].kept_bytes, stage
     assert lean.total("kept_bytes") < 0.4 * net.total("kept_bytes")
