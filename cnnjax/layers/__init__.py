@@ -29,14 +29,10 @@ from cnnjax.layers.initializers import (
 from cnnjax.layers.inverted_residual import InvertedResidual, SqueezeExcite
 from cnnjax.layers.max_pooling import max_pool
 from cnnjax.layers.modules import Conv, Dense, Maxout
-from cnnjax.layers.normalization import (
-    BatchNorm,
-    batch_norm,
-    batch_statistics,
-    local_response_norm,
-)
+from cnnjax.layers.normalization import BatchNorm, batch_norm, batch_statistics
 from cnnjax.layers.pooling import lp_pool, subsample
 from cnnjax.layers.regularization import dropout, max_norm, stochastic_depth
+from cnnjax.layers.response_normalization import local_response_norm
 from cnnjax.layers.windows import Padding, PadMode, output_size, same_padding
 
 __all__ = [

@@ -5,7 +5,8 @@ not dilated, no more outputs than inputs, more than 16 channels on one side), an
 divides the work among threads only along the width of the images. Both are facts of jaxlib 0.10;
 with another version what follows may be slower, but never wrong. So here
 
-  * each of the three convolutions is written in that spelling, inside loops as well as outside;
+  * where a kernel has one pixel, each of the three convolutions is one matrix product;
+  * any other is written in that spelling, inside loops as well as outside;
   * where it pays, the images of a batch are laid side by side into one wide image, pixel by
     pixel, and the kernel is dilated by the number of images: nothing is computed in vain;
   * the gradients are made for a few images at a time, so that what they hold stays in the cache.
@@ -44,6 +45,8 @@ def convolve(
     dilation: tuple[int, int],
 ) -> jax.Array:
     """[N, H, W, C], [kh, kw, C, O] -> [N, H', W', O]."""
+    if _pointwise(kernels.shape[:2], pads):
+        return _product(images[:, :: strides[0], :: strides[1]], kernels[0, 0])
     kh, kw, c, o = kernels.shape
     if c <= 4:  # with so few, computing some channels in vain is faster than the slower code
         kernels = jnp.pad(kernels, ((0, 0), (0, 0), (0, 0), (0, max(0, LIBRARY_CHANNELS - o))))
@@ -53,6 +56,21 @@ def convolve(
     if strides == (1, 1) and in_library and work >= MULTIPLY_ADDS_PER_COPY:
         return _side_by_side(images, kernels, pads, dilation)[..., :o]
     return _canonical(images, kernels, strides, pads, dilation)[..., :o]
+
+
+def _pointwise(window: tuple[int, int], pads: Pads) -> bool:
+    """Whether a convolution is one matrix product: nothing of neighbouring pixels meets."""
+    return window == (1, 1) and not any(map(any, pads))
+
+
+def _rows(x: jax.Array) -> jax.Array:
+    return x.reshape(-1, x.shape[-1])
+
+
+def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
+    """[N, H, W, C] [C, O] -> [N, H, W, O]."""
+    y = jnp.matmul(_rows(x), matrix, preferred_element_type=of_sums(x))
+    return y.astype(x.dtype).reshape(*x.shape[:3], -1)
 
 
 def _side_by_side(
@@ -81,6 +99,10 @@ def kernel_gradient(
     work; so of a dilated kernel the columns in between are computed too, and left out.
     """
     _, height, width, c = images.shape
+    if _pointwise(window, pads):
+        x, dy = _rows(images[:, :: strides[0], :: strides[1]]), _rows(gradient)
+        sums = jnp.matmul(x.T, dy, preferred_element_type=of_sums(gradient))
+        return sums[None, None].astype(gradient.dtype)
     kh, kw = window
     span = (kw - 1) * dilation[1] + 1
     few = images_at_a_time(gradient)
@@ -109,6 +131,13 @@ def image_gradient(
     dilation: tuple[int, int],
 ) -> jax.Array:
     """dx[n, i, j, c] = sum_{u,v,o} dy[n, (i - u d) / s, (j - v d) / s, o] w[u, v, c, o]."""
+    if _pointwise(kernels.shape[:2], pads):
+        dx = _product(gradient, kernels[0, 0].T)
+        apart = [
+            (0, n - (m - 1) * s - 1, s - 1)
+            for n, m, s in zip(size, gradient.shape[1:3], strides, strict=True)
+        ]
+        return lax.pad(dx, jnp.zeros((), dx.dtype), ((0, 0, 0), *apart, (0, 0, 0)))
     if kernels.shape[2] <= FEW_CHANNELS or strides != (1, 1):
         return _image_gradient_by_windows(gradient, kernels, size, strides, pads, dilation)
     # The convolution of the gradient with the kernels turned by 180 degrees. It is padded until

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from cnnjax.layers import convolution_cpu
-from cnnjax.layers.convolution_cpu import images_at_a_time, in_batches, of_sums
+from cnnjax.layers.convolution_cpu import of_sums
 from cnnjax.layers.windows import Pads
 
 
@@ -106,23 +106,16 @@ def _depthwise(
     dtype = of_sums(images)
     kh, kw = kernels.shape[:2]
     weights = kernels[:, :, 0].astype(dtype)
-    few = images_at_a_time(images)
-
-    def some(x: jax.Array) -> jax.Array:
-        # Without the barrier XLA pads again for every shift.
-        x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *pads, (0, 0))))
-        rows = [
-            _shifted(x, u * dilation[0], kh, strides[0], dilation[0], axis=1) for u in range(kh)
-        ]
-        return sum(
-            _shifted(row, v * dilation[1], kw, strides[1], dilation[1], axis=2).astype(dtype)
-            * weights[u, v]
-            for u, row in enumerate(rows)
-            for v in range(kw)
-        ).astype(x.dtype)
-
-    y = lax.map(some, in_batches(images, few))
-    return y.reshape(-1, *y.shape[2:])
+    # Without the barriers XLA pads again for every shift, and adds up again for every reader.
+    x = lax.optimization_barrier(jnp.pad(images, ((0, 0), *pads, (0, 0))))
+    rows = [_shifted(x, u * dilation[0], kh, strides[0], dilation[0], axis=1) for u in range(kh)]
+    y = sum(
+        _shifted(row, v * dilation[1], kw, strides[1], dilation[1], axis=2).astype(dtype)
+        * weights[u, v]
+        for u, row in enumerate(rows)
+        for v in range(kw)
+    )
+    return lax.optimization_barrier(y.astype(x.dtype))
 
 
 def _shifted(x: jax.Array, by: int, k: int, stride: int, dilation: int, axis: int) -> jax.Array:

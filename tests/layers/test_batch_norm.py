@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cnnjax import CnnjaxError
 from cnnjax.layers import batch_norm, batch_statistics
+from cnnjax.layers.normalization import normalise_batch
 
 EPSILON = 1e-3
 
@@ -141,6 +142,92 @@ def test_a_constant_channel_and_a_single_example_give_beta_and_finite_gradients(
         y, pull = jax.vjp(lambda x: normalise(x, 2.0, 0.5, 1e-5), x)
         np.testing.assert_array_equal(y, 0.5 * jnp.ones_like(x))
         np.testing.assert_array_equal(pull(jnp.ones_like(x))[0], jnp.zeros_like(x))
+
+
+# The backward rule of training
+
+SHAPES = [(6, 3), (3, 5, 4, 3), (2, 1, 7, 3)]
+
+
+def weighed(function, x, scale, bias):
+    """A number that hangs on the output and on both statistics, each with weights of its own."""
+    y, mean, variance = function(x, scale, bias)
+    w = jnp.asarray(draw(7, *x.shape), jnp.float32)
+    return jnp.sum(w * jnp.tanh(y)) + jnp.sum(jnp.sin(3 * mean)) + jnp.sum(variance**2 * bias)
+
+
+def derived(x, scale, bias):
+    """The same by automatic differentiation."""
+    statistics = batch_statistics(x)
+    return batch_norm(x, *statistics, scale, bias, EPSILON), *statistics
+
+
+def ruled(x, scale, bias):
+    return normalise_batch(x, scale, bias, EPSILON)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_backward_rule_gives_the_derivatives_of_the_four_equations(shape):
+    arguments = single(3 + 2 * draw(0, *shape), draw(1, 3), draw(2, 3))
+    for a, b in zip(ruled(*arguments), derived(*arguments), strict=True):
+        np.testing.assert_array_equal(a, b)
+    first = [jax.grad(lambda *a, f=f: weighed(f, *a), (0, 1, 2)) for f in (ruled, derived)]
+    for a, b in zip(*(g(*arguments) for g in first), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5)
+
+
+def test_the_backward_rule_can_be_differentiated_again():
+    arguments = single(3 + 2 * draw(0, 6, 3), draw(1, 3), draw(2, 3))
+    along = single(draw(3, 6, 3), draw(4, 3), draw(5, 3))
+
+    def curvature(function):
+        def slope(*a):
+            gradients = jax.grad(lambda *b: weighed(function, *b), (0, 1, 2))(*a)
+            return sum(jnp.vdot(g, v) for g, v in zip(gradients, along, strict=True))
+
+        return jax.grad(slope, (0, 1, 2))(*arguments)
+
+    for a, b in zip(curvature(ruled), curvature(derived), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3 * np.abs(b).max())
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(1e4, 1.0), (-1e3, 0.01)])
+def test_gradients_stay_accurate_where_the_mean_is_large(mean, deviation):
+    (x,) = single(mean + deviation * draw(0, 8, 16, 16, 4))
+    dy, (gamma, beta) = draw(1, *x.shape), draw(2, 2, 4)
+    _, pull = jax.vjp(lambda *a: normalise_batch(*a, 1e-9)[0], x, *single(gamma, beta))
+    dx, d_gamma, d_beta = pull(*single(dy))
+    exact = np.asarray(x, np.float64).reshape(-1, 4)
+    wanted = backward(exact, gamma, dy.reshape(-1, 4), 1e-9)
+    assert np.abs(dx.reshape(-1, 4) - wanted[0]).max() <= 1e-3 * np.abs(wanted[0]).max()
+    # What float32 leaves of the mean: an error of 6e-8 |mu|, the same in every x - mu.
+    left = 6e-8 * abs(mean) / deviation * np.abs(dy.sum((0, 1, 2)))
+    assert np.all(np.abs(d_gamma - wanted[1]) <= left + 1e-3 * np.abs(wanted[1]) + 1e-2)
+    np.testing.assert_allclose(d_beta, wanted[2], rtol=1e-4, atol=1e-2)
+
+
+def test_half_precision_gradients_are_summed_in_single_precision():
+    x, dy = (jnp.asarray(draw(seed, 4096, 2), jnp.bfloat16) for seed in (0, 1))
+    gamma, beta = single(*draw(2, 2, 2))
+    _, pull = jax.vjp(lambda *a: normalise_batch(*a, EPSILON)[0], x, gamma, beta)
+    dx, d_gamma, d_beta = pull(dy)
+    assert (dx.dtype, d_gamma.dtype, d_beta.dtype) == (jnp.bfloat16, jnp.float32, jnp.float32)
+    exact, dy = np.asarray(x, np.float64), np.asarray(dy, np.float64)
+    wanted = backward(exact, np.asarray(gamma, np.float64), dy)
+    np.testing.assert_allclose(dx.astype(jnp.float32), wanted[0], rtol=2**-7, atol=1e-3)
+    np.testing.assert_allclose(d_gamma, wanted[1], rtol=1e-4)
+    np.testing.assert_allclose(d_beta, wanted[2], rtol=1e-4)
+
+
+def test_statistics_are_exact_where_the_first_rows_are_unlike_the_rest():
+    """The worst case of the one pass: it starts from the mean of an eighth of the rows."""
+    x = 1e4 + 1e-2 * draw(0, 4, 64, 8, 2)
+    x[:, :8] += 1e3
+    (x,) = single(x)
+    exact = np.asarray(x, np.float64)
+    mean, variance = batch_statistics(x)
+    np.testing.assert_allclose(mean, exact.mean((0, 1, 2)), rtol=2e-7)
+    np.testing.assert_allclose(variance, exact.var((0, 1, 2)), rtol=3e-6)
 
 
 @pytest.mark.parametrize("shape", [(3,), (0, 3), ()])
