@@ -14,6 +14,7 @@ from cnnjax.layers import (
     ConvNorm,
     Dense,
     PoolDense,
+    adaptive_avg_pool,
     avg_pool,
     initializers,
     local_response_norm,
@@ -46,18 +47,6 @@ def hanging_pool(x: jax.Array, window: int, stride: int = 2) -> jax.Array:
     Caffe always does): ceil((n - window) / stride) + 1 of them in each direction."""
     rows, columns = ((0, (window - n) % stride) for n in x.shape[1:3])
     return max_pool(x, window, stride, padding=(rows, columns))
-
-
-def grid_means(x: jax.Array, n: int) -> jax.Array:
-    """[N, H, W, C] -> [N, n, n, C], the mean of each cell of an n x n grid laid over the image:
-    cell i holds the pixels floor(i H / n) ... ceil((i + 1) H / n) - 1. Of images of less than n
-    pixels, neighbouring cells hold the same ones (`adaptive_avg_pool2d` in torch)."""
-    for axis in (1, 2):
-        size = x.shape[axis]
-        ends = [(i * size // n, -(-(i + 1) * size // n)) for i in range(n)]
-        cells = [jax.lax.slice_in_dim(x, low, high, axis=axis).mean(axis) for low, high in ends]
-        x = jnp.stack(cells, axis)
-    return x
 
 
 class Inception(nn.Module):
@@ -145,7 +134,7 @@ def five_by_five_pool(x: jax.Array) -> jax.Array:
 class GoogLeNet(Network):
     """GoogLeNet: two convolutions, nine inception modules, one linear layer (table 1).
 
-    `[N, 224, 224, 3] -> [N, num_classes]`, or any size from 15 x 15 on. A stage is a row of table
+    `[N, 224, 224, 3] -> [N, num_classes]`, or smaller images, see below. A stage is a row of table
     1 that has weights: "conv1", "conv2" (with its "3x3 reduce"), "inception_3a" ...
     "inception_5b", "linear"; the rows in between, the max poolings, belong to the stage in front
     of them, the average pooling and dropout to the linear layer. ReLU after every convolution.
@@ -154,28 +143,28 @@ class GoogLeNet(Network):
     outputs are the inputs over the stride) or "V" (no padding; figure 3): convolutions are padded
     evenly, poolings of stride 2 at the end, as much as the last window needs.
 
-    "torchvision", the default, because there are weights for it and because it trains whatever
-    the image's size: 6,624,904 parameters, 13,004,888 with the auxiliary heads. A port of a
-    network that Google trained later: batch normalisation (epsilon 1e-3, momentum 0.9) in place
-    of biases and of response normalisation; 3 x 3 filters in the branch "5x5" (pytorch/vision,
-    issue 906: a mistake that the weights cannot do without); inception_4e is pooled over 2 x 2
-    pixels; 20 % dropout; the auxiliary heads average the cells of a 4 x 4 grid, whatever the
-    size. Weights begin Gaussian with sd 0.01.
+    "torchvision", the default, because there are weights for it and because it trains whatever the
+    image's size, from 15 x 15 on: 6,624,904 parameters, 13,004,888 with the auxiliary heads. A port
+    of a network that Google trained later: batch normalisation (epsilon 1e-3, momentum 0.9) in
+    place of biases and of response normalisation; 3 x 3 filters in the branch "5x5"
+    (pytorch/vision, issue 906: a mistake that the weights cannot do without); inception_4e is
+    pooled over 2 x 2 pixels; 20 % dropout; the auxiliary heads average the cells of a 4 x 4 grid,
+    whatever the size. Weights begin Gaussian with sd 0.01.
 
     "paper": 6,998,552 parameters, 13,378,280 with the auxiliary heads at 224 x 224. Biases,
     response normalisation (figure 3) after the first and before the second pooling, 5 x 5 filters,
-    3 x 3 poolings, 40 % dropout; the auxiliary heads average 5 x 5 pixels at a stride of 3, so
-    that they take images from 79 x 79 on and the weights of their "fc1" depend on the size. What
-    the paper leaves open is that of BVLC's replication in Caffe, made with its first author's
-    help: response normalisation over 5 channels with k = 1 and alpha = 1e-4 / 5 (beta = 0.75),
-    weights uniform with a variance of 1 / fan_in ("xavier"; the paper's are Gaussian of an unknown
-    sd), biases 0.2 but for those of logits, 0.
+    3 x 3 poolings, 40 % dropout; the auxiliary heads average 5 x 5 pixels at a stride of 3, so that
+    they take images from 79 x 79 on, the rest from 31 x 31, and the weights of their "fc1" depend
+    on the size. What the paper leaves open is that of BVLC's replication in Caffe, made with its
+    first author's help: response normalisation over 5 channels with k = 1 and alpha = 1e-4 / 5
+    (beta = 0.75), weights uniform with a variance of 1 / fan_in ("xavier"; the paper's are Gaussian
+    of an unknown sd), biases 0.2 but for those of logits, 0.
 
-    Table 1's own figures do not all add up. Of "params", in units of 1,024, those of conv2, 3a,
-    3b, and (of 1,000) linear are those of its filters, and conv1 (2.7K where 7 x 7 x 3 x 64 are
-    9,408), 4a-4e (364, 437, 463, 580, 840 for 367, 438, 498, 591, 847), 5a (1072 for 1018) and 5b
-    (1388 for 1409) are not. "Ops" are those of the filters but in conv1 (34M for 118M) and 5a (54M
-    for 51M). The figures of conv1 are those of a separable convolution, 7 x 7 x 3 x 8 and
+    Table 1's own figures do not all add up. "Params" count filters without biases, in units of
+    1,024; those of conv1 (2.7K, where 7 x 7 x 3 x 64 are 9.2K), 4a (364K for 367K), 4c (463 for
+    498), 4d (580 for 591), 4e (840 for 847), 5a (1072 for 1018) and 5b (1388 for 1409) are others
+    than those of their rows' filters. So are the "ops" of conv1 (34M for 118M) and 5a (54M for
+    51M). The figures of conv1 are those of a separable convolution, 7 x 7 x 3 x 8 and
     24 x 64 weights, with which Inception v1 is said to begin (Chollet 2017, section 2).
 
     Attributes:
@@ -216,7 +205,7 @@ class GoogLeNet(Network):
             norm = {"momentum": 0.9, "epsilon": 1e-3}
             conv = partial(ConvNorm, activation=nn.relu, **norm, **weights, **types)
             pools = (pool, pool, pool, partial(hanging_pool, window=2))
-            kernel5x5, dropout, auxiliary_pool = 3, 0.2, partial(grid_means, n=4)
+            kernel5x5, dropout, auxiliary_pool = 3, 0.2, partial(adaptive_avg_pool, size=4)
         head = partial(
             AuxiliaryHead,
             num_classes=self.num_classes,

@@ -190,6 +190,10 @@ def keep_auxiliary(module: nn.Module, logits: jax.Array) -> None:
         module.sow("auxiliary", "logits", logits, init_fn=lambda: None, reduce_fn=lambda _, x: x)
 
 
+LARGEST_TRIED = 512
+"""Pixels up to which `check_takes` looks for an image that fits."""
+
+
 def check_takes(network: Network, image_shape: tuple[int, int, int]) -> None:
     """Makes sure that `network` can take images of this shape, without computing anything.
 
@@ -217,10 +221,22 @@ def _trace(network: Network, image_shape: tuple[int, int, int]) -> None:
 
 
 def _smallest_square(network: Network, image_shape: tuple[int, int, int]) -> int | None:
-    for side in range(min(image_shape[:2]) + 1, 513):
+    def fits(side: int) -> bool:
         try:
             _trace(network, (side, side, image_shape[2]))
         except CnnjaxError:
-            continue
-        return side
-    return None
+            return False
+        return True
+
+    # What a network does to an image it can do to a larger one, so that halving finds the size.
+    # A deep network takes seconds to trace, unless it fails early: small sizes are tried first.
+    refused = max(min(image_shape[:2]), 1)
+    taken = 2 * refused
+    while not fits(taken):
+        refused, taken = taken, 2 * taken
+        if refused > LARGEST_TRIED:
+            return None
+    while taken - refused > 1:
+        side = (refused + taken) // 2
+        refused, taken = (refused, side) if fits(side) else (side, taken)
+    return taken

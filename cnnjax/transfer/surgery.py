@@ -73,7 +73,8 @@ def initialise(network: Network, image_shape: tuple[int, int, int], seed: int) -
     """Fresh variables of all stages, as the network's paper initialises them.
 
     The same as `network.init(jax.random.key(seed), images)`; the head is drawn apart, because
-    random numbers take seconds to compile and networks often differ in their head alone.
+    random numbers take seconds to compile and networks often differ in their head alone. Those
+    with auxiliary heads differ in them too.
 
     Args:
       network: the composition.
@@ -83,7 +84,7 @@ def initialise(network: Network, image_shape: tuple[int, int, int], seed: int) -
     key, images = jax.random.key(seed), jnp.zeros((1, *image_shape), jnp.float32)
     body = network.clone(num_classes=0)
     head = [stage for stage in network.stages if stage not in body.stages]
-    if not head or not body.stages:
+    if network.auxiliary_weight or not head or not body.stages:
         return _draw(key, images, network=network)
     features = jax.eval_shape(body.init_with_output, key, images)[0]
     inputs = jnp.zeros(features.shape, features.dtype)
