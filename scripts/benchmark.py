@@ -6,6 +6,15 @@ forward, backward and the SGD update with momentum on a batch of random images i
 the same step inside one compiled lax.scan.
 
     python scripts/benchmark.py --out docs/benchmarks/steps.json --markdown docs/benchmarks.md
+
+Of any other registered network the forward pass and the step are measured, beside stock layers,
+keras.applications on the JAX backend and PyTorch where they are installed and have it:
+
+    python scripts/benchmark.py --networks mobilenet efficientnet_b0 --image-size 64 \
+        --batch-size 32 --repeats 5 --out docs/benchmarks/networks64.json \
+        --markdown docs/benchmarks.md
+
+The section of the document is called as the file: "steps", "networks64".
 """
 
 import ctypes
@@ -26,10 +35,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from benchmark_networks import CLASSES, LEARNING_RATE, MOMENTUM, PAUSE
+from benchmark_networks import measure as measure_network
 from benchmark_report import (
     print_table,
     read_json,
-    steps_section,
+    section,
     surroundings,
     write_json,
     write_section,
@@ -41,11 +52,10 @@ import cnnjax
 from cnnjax.command import main
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
+from cnnjax.models.network import check_takes
 from cnnjax.training import classification, create_state, train_step
 
 IMAGES = {"alexnet_small": (28, 28, 1), "lenet5": (32, 32, 1)}  # [H, W, C]
-CLASSES, LEARNING_RATE, MOMENTUM = 10, 0.01, 0.9
-PAUSE = 0.02  # seconds between two measurements, for the thread pools to fall asleep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,17 +63,19 @@ class Config:
     """Measure the training step of cnnjax against stock Flax and PyTorch."""
 
     networks: tuple[str, ...] = tuple(IMAGES)
-    """Which: alexnet_small, lenet5."""
+    """Which: alexnet_small and lenet5 with scans and memory, or any other registered ones."""
+    image_size: int | None = None
+    """Height and width of the images of the others; the paper's by default."""
     batch_size: int = 128
     """Images a step."""
     repeats: int = 20
-    """Rounds, after two that are not counted."""
+    """Rounds, after the first, which are not counted."""
     scan_steps: int = 4
     """Steps in one scan."""
     out: Path | None = None
     """Where to write what was measured, as JSON."""
     markdown: Path | None = None
-    """A document whose table of steps is written anew from --out."""
+    """A document whose section of the name of --out is written anew."""
     only_report: bool = False
     """Measure nothing: report what --out holds."""
 
@@ -196,21 +208,49 @@ def run(config: Config) -> None:
             raise CnnjaxError("--only-report needs --out FILE.json, a file that was written before")
         report = read_json(config.out)
     else:
-        for name in config.networks:
-            if name not in IMAGES:
-                raise CnnjaxError(f"no network {name!r} is measured; there are {', '.join(IMAGES)}")
-        if min(config.batch_size, config.scan_steps) < 1 or config.repeats < 2:
-            raise CnnjaxError("give --batch-size and --scan-steps of at least 1, --repeats of 2")
-        fields = ("batch_size", "repeats", "scan_steps")
-        report = surroundings(os.getloadavg()[0])
-        report |= {field: getattr(config, field) for field in fields}
-        report["images"] = {name: IMAGES[name] for name in config.networks}
-        report["steps"] = [row for name in config.networks for row in measure(config, name)]
+        report = measured(config)
         if config.out is not None:
             write_json(config.out, report)
     print_table(report)
     if config.markdown is not None:
-        write_section(config.markdown, "steps", steps_section(report))
+        name = "steps" if config.out is None else config.out.stem
+        write_section(config.markdown, name, section(report))
+
+
+def measured(config: Config) -> dict[str, object]:
+    """The report of the networks that are asked for."""
+    check(config)
+    load = os.getloadavg()[0]
+    fields = ("batch_size", "repeats", "scan_steps")
+    report = surroundings(load) | {field: getattr(config, field) for field in fields}
+    if config.networks[0] in IMAGES:
+        report["images"] = {name: IMAGES[name] for name in config.networks}
+        report["steps"] = [row for name in config.networks for row in measure(config, name)]
+    else:
+        sizes = (config.batch_size, config.image_size, config.repeats)
+        report["networks"] = [
+            row for name in config.networks for row in measure_network(name, *sizes)
+        ]
+    return report
+
+
+def check(config: Config) -> None:
+    """Raises CnnjaxError where the command line asks for what is not measured."""
+    for name in config.networks:
+        image = cnnjax.create(name).image
+        if name not in IMAGES and config.image_size is not None:
+            image = (config.image_size, config.image_size, image[2])
+        check_takes(cnnjax.create(name, num_classes=CLASSES), image)
+    others = [name for name in config.networks if name not in IMAGES]
+    if len(others) not in (0, len(config.networks)) or not config.networks:
+        raise CnnjaxError(
+            f"--networks is {' '.join(config.networks) or 'empty'}; {' and '.join(IMAGES)} are "
+            "measured together, the others in a command of their own"
+        )
+    if config.image_size is not None and not others:
+        raise CnnjaxError(f"{', '.join(IMAGES)} have their own image size; leave --image-size out")
+    if min(config.batch_size, config.scan_steps) < 1 or config.repeats < 2:
+        raise CnnjaxError("give --batch-size and --scan-steps of at least 1, --repeats of 2")
 
 
 if __name__ == "__main__":

@@ -15,13 +15,17 @@ from cnnjax.errors import CnnjaxError
 
 Report = dict[str, object]
 COLUMNS = ("network", "implementation", "ms", "quartiles", "x stock", "XLA MiB", "added MiB")
-NAMES = {"cnnjax": "cnnjax", "stock": "stock Flax", "torch": "PyTorch"}
+NETWORK_COLUMNS = (
+    *("network", "what", "implementation", "ms", "quartiles", "x cnnjax", "images/s"),
+    *("XLA MiB", "compile s"),
+)
+NAMES = {"cnnjax": "cnnjax", "stock": "stock Flax", "keras": "Keras/JAX", "torch": "PyTorch"}
 
 
 def surroundings(load: float) -> Report:
     """The machine and the versions that the figures belong to."""
     versions = {}
-    for package in ("jax", "jaxlib", "flax", "optax", "torch"):
+    for package in ("jax", "jaxlib", "flax", "optax", "keras", "torch"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -81,20 +85,47 @@ def rows(report: Report) -> list[tuple[str, ...]]:
     return cells
 
 
+def network_rows(report: Report) -> list[tuple[str, ...]]:
+    """The cells of the table of other networks, in the order of NETWORK_COLUMNS."""
+    cells = []
+    for row in report["networks"]:
+        low, high = row["quartiles"]
+        ends = (row["temporary_mib"], "{:.0f}"), (row["compile_seconds"], "{:.1f}")
+        cells.append(
+            (
+                row["network"],
+                row["mode"],
+                NAMES[row["implementation"]],
+                f"{row['milliseconds']:.1f}",
+                f"{low:.1f} to {high:.1f}",
+                f"{row['times_cnnjax']:.2f}",
+                f"{row['images_a_second']:,.0f}",
+                *("" if value is None else form.format(value) for value, form in ends),
+            )
+        )
+    return cells
+
+
+def table(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]], str]:
+    """(columns, rows, the paragraph beneath)."""
+    if "networks" in report:
+        return NETWORK_COLUMNS, network_rows(report), network_conditions(report)
+    return COLUMNS, rows(report), conditions(report)
+
+
 def print_table(report: Report) -> None:
     """The table in the terminal."""
-    table = Table(*COLUMNS)
-    for cells in rows(report):
-        table.add_row(*cells)
+    columns, cells, paragraph = table(report)
+    printed = Table(*columns)
+    for row in cells:
+        printed.add_row(*row)
     console = Console()
-    console.print(table)
-    console.print(conditions(report))
+    console.print(printed)
+    console.print(paragraph)
 
 
 def conditions(report: Report) -> str:
     """One paragraph: what the columns are and under which conditions they hold."""
-    machine = report["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
     images = ", ".join(
         f"{name} {' x '.join(map(str, shape))}" for name, shape in report["images"].items()
     )
@@ -104,16 +135,41 @@ def conditions(report: Report) -> str:
         "the median ratio to the stock single step of the same round; "
         f"{report['scan_steps']} steps in a scan. XLA MiB: what XLA reserves for the intermediate "
         "results of a step. Added MiB: by how much steps raise the resident memory of a process "
-        f"of their own. {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
+        f"of their own. {where(report)}"
+    )
+
+
+def network_conditions(report: Report) -> str:
+    """The same of the table of other networks."""
+    shapes = {row["network"]: " x ".join(map(str, row["image"])) for row in report["networks"]}
+    images = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    return (
+        f"Milliseconds a batch of {report['batch_size']} images, {images}: medians and quartiles "
+        f"over {report['repeats']} rounds in which all take turns in one process, and the median "
+        "ratio to cnnjax in the same round. Forward is evaluation, step is forward, backward and "
+        "the SGD update with momentum. XLA MiB: what XLA reserves for intermediate results. "
+        f"Compile: tracing and compilation, once. {where(report)}"
+    )
+
+
+def where(report: Report) -> str:
+    """The machine and the versions, in one sentence."""
+    machine = report["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, "
         f"load {machine['load_before']} before; {versions}."
     )
 
 
-def steps_section(report: Report) -> str:
+def section(report: Report) -> str:
     """The table and its conditions, as Markdown."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---|--:|--:|--:|--:|--:|"]
-    lines += ["| " + " | ".join(cells) + " |" for cells in rows(report)]
-    return "\n".join(lines) + "\n\n" + conditions(report)
+    columns, cells, paragraph = table(report)
+    words = ("network", "what", "implementation")
+    lines = ["| " + " | ".join(columns) + " |"]
+    lines.append("|" + "|".join("---" if column in words else "--:" for column in columns) + "|")
+    lines += ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join(lines) + "\n\n" + paragraph
 
 
 def write_section(path: Path, name: str, text: str) -> None:
