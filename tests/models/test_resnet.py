@@ -158,6 +158,8 @@ def test_the_receptive_fields_are_those_of_the_formula_and_of_the_published_tabl
     ends = [fields[stage] for stage in ("conv2_3", "conv3_4", "conv4_6", "conv5_3")]
     assert [field.size for field in ends] == [(n, n) for n in pixels]
     assert [field.stride for field in ends] == [(s, s) for s in strides]
+    # Padding is the same on all sides, of even images too: the first unit looks at the corner.
+    assert [field.start for field in ends] == [(-(n // 2), -(n // 2)) for n in pixels]
     size, step, by_formula = 1 + 6 + 2 * 2, 4, []  # after 7 x 7 / 2 and 3 x 3 / 2
     for repeats, stride in zip((3, 4, 6, 3), strides, strict=True):
         strided = repeats if name == "resnet50v2" else 1  # the number of the block that has it
