@@ -19,6 +19,8 @@ def drawn(module, x):
     def draw(path, leaf):
         if len(leaf.shape) > 1:
             return rng.normal(0, np.sqrt(2 / np.prod(leaf.shape[:-1])), leaf.shape)
+        if path[-1].key in ("bias", "mean"):
+            return rng.normal(0, 0.5, leaf.shape)
         return rng.uniform(0.5, 1.5, leaf.shape)
 
     variables = jax.tree_util.tree_map_with_path(draw, shapes)

@@ -1,6 +1,8 @@
 """The layers of MobileNet, MobileNetV2 and EfficientNet-B0, in the order in which they compute,
 against the tables of their papers."""
 
+from functools import cache
+
 import pytest
 
 import cnnjax
@@ -10,11 +12,16 @@ from cnnjax.models.trace import equations, trace
 AFTERWARDS = {"rsqrt": "norm", "min": "relu6", "logistic": "sigmoid"}
 
 
+@cache
+def traced(name):
+    return trace(cnnjax.create(name), (224, 224, 3))
+
+
 def operations(name):
     """{stage: its operations in order}; a convolution as (kernel, stride, input), where the kernel
     is (k, k, in, out), or (k, k, maps) if it is depthwise."""
     found = {}
-    for stage in trace(cnnjax.create(name), (224, 224, 3)):
+    for stage in traced(name):
         found[stage.name] = []
         for equation, _ in equations(stage.jaxpr):
             kind = equation.primitive.name
@@ -146,7 +153,7 @@ def test_efficientnet_b0_has_the_layers_of_its_table_1():
 @pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b0"])
 def test_a_block_adds_its_input_wherever_its_shape_allows(name):
     adding = set()
-    for stage in trace(cnnjax.create(name), (224, 224, 3)):
+    for stage in traced(name):
         for equation, _ in equations(stage.jaxpr):
             inputs = [getattr(v, "aval", None) for v in equation.invars]
             same = [a.shape == stage.outputs.shape for a in inputs]
@@ -159,3 +166,25 @@ def test_a_block_adds_its_input_wherever_its_shape_allows(name):
         },
     }
     assert adding == repeats[name]
+
+
+def test_padding_is_symmetric_in_torch_and_at_the_end_in_tensorflow():
+    # At stride 2 the two differ on images of even size; "same" is TensorFlow's.
+    def paddings(name, variant):
+        layers = cnnjax.create(name, variant=variant).layers()
+        return {layer.padding for layer in layers.values() if getattr(layer, "kernel", 1) != 1}
+
+    assert paddings("mobilenet_v2", "torchvision") == {1}
+    assert paddings("mobilenet_v2", "keras") == {"same"}
+    assert paddings("efficientnet_b0", "torchvision") == {1, 2}
+    assert paddings("efficientnet_b0", "keras") == {"same"}
+    for layer in cnnjax.create("efficientnet_b0").layers().values():
+        if getattr(layer, "kernel", 1) != 1:
+            assert layer.padding == (layer.kernel - 1) // 2
+    for variant, paddings_of in {"keras": {1, ((0, 1), (0, 1))}, "timm": {1}}.items():
+        layers = cnnjax.create("mobilenet", variant=variant).layers()
+        assert layers["conv1"].padding == {"keras": "same", "timm": 1}[variant]
+        assert {layers[f"conv{i}"].padding for i in range(2, 15)} == paddings_of
+        assert all(
+            layers[f"conv{i}"].padding == 1 for i in range(2, 15) if layers[f"conv{i}"].stride == 1
+        )

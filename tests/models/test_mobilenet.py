@@ -165,7 +165,7 @@ def in_keras(place):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("alpha", "image"), [(1.0, IMAGE), (0.5, (65, 97, 3)), (0.25, IMAGE)])
+@pytest.mark.parametrize(("alpha", "image"), [(1.0, IMAGE), (0.5, (60, 97, 3)), (0.25, IMAGE)])
 def test_keras_computes_the_same_stage_by_stage(transplant_keras, alpha, image):
     import keras
 
@@ -176,10 +176,11 @@ def test_keras_computes_the_same_stage_by_stage(transplant_keras, alpha, image):
     variables = transplant_keras(net, other, image, in_keras)
     names = ["conv1_relu", *(f"conv_pw_{i}_relu" for i in range(1, 14)), other.layers[-1].name]
     maps = keras.Model(other.inputs[0], [other.get_layer(name).output for name in names])
-    x = np.random.default_rng(1).standard_normal((2, *image)).astype(np.float32)
+    x = np.random.default_rng(1).standard_normal((1, *image)).astype(np.float32)
     for stage, expected in zip(net.stages, maps(x), strict=True):
-        x = net.apply(variables, x, start=stage, stop=stage)
+        found = net.apply(variables, x, start=stage, stop=stage)
         scale = np.abs(expected).max()
-        np.testing.assert_allclose(x, expected, rtol=1e-4, atol=1e-4 * scale, err_msg=stage)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * scale, err_msg=stage)
+        x = expected
     norms = [layer for layer in other.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert {(layer.momentum, layer.epsilon) for layer in norms} == {(0.99, 1e-3)}

@@ -126,7 +126,7 @@ def keras_block(stage):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("alpha", "image"), [(1.0, IMAGE), (0.5, (65, 97, 3)), (1.3, (96, 64, 3))])
+@pytest.mark.parametrize(("alpha", "image"), [(1.0, IMAGE), (0.5, (60, 97, 3)), (1.3, (96, 64, 3))])
 def test_keras_computes_the_same_stage_by_stage(transplant_keras, alpha, image):
     import keras
 
@@ -144,11 +144,12 @@ def test_keras_computes_the_same_stage_by_stage(transplant_keras, alpha, image):
         return layers[{"conv1": "Conv1_relu", "conv2": "out_relu", "fc": "predictions"}[stage]]
 
     maps = keras.Model(other.inputs[0], [last(stage).output for stage in net.stages])
-    x = np.random.default_rng(1).standard_normal((2, *image)).astype(np.float32)
+    x = np.random.default_rng(1).standard_normal((1, *image)).astype(np.float32)
     for stage, expected in zip(net.stages, maps(x), strict=True):
-        x = net.apply(variables, x, start=stage, stop=stage)
+        found = net.apply(variables, x, start=stage, stop=stage)
         scale = np.abs(expected).max()
-        np.testing.assert_allclose(x, expected, rtol=1e-4, atol=1e-4 * scale, err_msg=stage)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * scale, err_msg=stage)
+        x = expected
     norms = [layer for layer in other.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert {(layer.momentum, layer.epsilon) for layer in norms} == {(0.999, 1e-3)}
 
