@@ -220,12 +220,3 @@ def test_an_unknown_variant_is_named_with_those_there_are():
     expected = "DenseNet121 has no variant 'keas'; give 'torchvision' or 'keras'"
     with pytest.raises(CnnjaxError, match=expected):
         cnnjax.create("densenet121", variant="keas").slice()
-
-
-# Of nets with the poolings of all others, of which there are as many as transitions.
-@pytest.mark.parametrize(("net", "side"), [(Small(), 29), (SmallBC(), 4)])
-def test_the_smallest_image_is_that_of_the_docstring(net, side):
-    cnnjax.models.check_takes(net, (side, side, 3))
-    advice = f"the smallest square image it takes is {side} x {side}"
-    with pytest.raises(CnnjaxError, match=advice):
-        cnnjax.models.check_takes(net, (side - 1, side - 1, 3))

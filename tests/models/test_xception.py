@@ -228,10 +228,3 @@ def test_the_variants_differ_in_momentum_epsilon_and_pooling():
 def test_an_unknown_variant_is_named_with_those_there_are():
     with pytest.raises(CnnjaxError, match="Xception has no variant 'tim'; give 'keras' or 'timm'"):
         cnnjax.create("xception", variant="tim").slice()
-
-
-def test_the_smallest_image_is_7_x_7():
-    net = cnnjax.create("xception")
-    cnnjax.models.check_takes(net, (7, 7, 3))
-    with pytest.raises(CnnjaxError, match="the smallest square image it takes is 7 x 7"):
-        cnnjax.models.check_takes(net, (6, 6, 3))
