@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnnjax import CnnjaxError
-from cnnjax.layers import elu, leaky_relu, maxout, relu, sigmoid, softmax, tanh
+from cnnjax.layers import elu, leaky_relu, maxout, relu, relu6, sigmoid, silu, softmax, tanh
 
 POINTS = np.array([-1e4, -50.0, -5.0, -1.0, -1e-3, 0.0, 1e-3, 1.0, 5.0, 50.0, 1e4])
 
@@ -19,7 +19,7 @@ def logistic(x):
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 
 
-FORMULAS = {  # of lecture 4, and their derivatives with the value that is taken at 0
+FORMULAS = {  # of lecture 4, and two of later networks; derivatives with the value taken at 0
     "sigmoid": (sigmoid, logistic, lambda x: logistic(x) * logistic(-x)),
     "tanh": (tanh, np.tanh, lambda x: 1 - np.tanh(x) ** 2),
     "relu": (relu, lambda x: np.maximum(0, x), lambda x: x > 0),
@@ -42,6 +42,12 @@ FORMULAS = {  # of lecture 4, and their derivatives with the value that is taken
         partial(elu, alpha=2.0),
         lambda x: np.where(x >= 0, x, 2 * np.expm1(np.minimum(x, 0))),
         lambda x: np.where(x > 0, 1, 2 * np.exp(np.minimum(x, 0))),
+    ),
+    "relu6": (relu6, lambda x: np.clip(x, 0, 6), lambda x: (x > 0) & (x < 6)),
+    "silu": (
+        silu,
+        lambda x: x * logistic(x),
+        lambda x: logistic(x) * (1 + x * logistic(-x)),
     ),
 }
 
@@ -139,6 +145,18 @@ def test_a_leaky_relu_without_slope_is_a_relu():
     np.testing.assert_array_equal(leaky_relu(x, slope=0.0), relu(x))
 
 
+def test_relu6_lets_no_gradient_through_at_its_bound_either():
+    assert float(relu6(6.0)) == float(relu6(6.5)) == 6.0
+    assert [float(jax.grad(relu6)(x)) for x in (0.0, 1e-6, 5.999, 6.0)] == [0.0, 1.0, 1.0, 0.0]
+
+
+def test_silu_is_smallest_where_its_paper_says():
+    x = jnp.arange(-3000, 1) / 1000
+    y = silu(x)
+    assert float(x[y.argmin()]) == pytest.approx(-1.278, abs=5e-3)
+    assert float(y.min()) == pytest.approx(-0.2785, abs=1e-4)
+
+
 # Softmax
 
 
@@ -179,6 +197,8 @@ def test_keras_computes_the_same():
         (leaky_relu(x), keras.activations.leaky_relu(x, negative_slope=0.1)),
         (leaky_relu(x, slope=0.3), keras.layers.LeakyReLU()(x)),  # what Keras takes unless told
         (elu(x, alpha=1.5), keras.activations.elu(x, alpha=1.5)),
+        (relu6(x), keras.activations.relu6(x)),
+        (silu(x), keras.activations.silu(x)),
         (softmax(x[None]), keras.activations.softmax(x[None])),
     ]
     for ours, theirs in pairs:
@@ -186,7 +206,8 @@ def test_keras_computes_the_same():
 
 
 @pytest.mark.parametrize(
-    "function", [sigmoid, tanh, relu, leaky_relu, elu, softmax, partial(maxout, pieces=2)]
+    "function",
+    [sigmoid, tanh, relu, relu6, silu, leaky_relu, elu, softmax, partial(maxout, pieces=2)],
 )
 def test_integers_are_refused(function):
     with pytest.raises(CnnjaxError, match="input of type uint8; it takes floating point"):

@@ -104,3 +104,28 @@ def test_param_dtype_is_what_is_stored():
 def test_a_kernel_without_size_is_refused():
     with pytest.raises(CnnjaxError, match="kernel is 0"):
         Conv(4, kernel=0).init(KEY, IMAGES, train=False)
+
+
+def test_a_convolution_in_groups_has_a_kernel_of_one_group_s_channels():
+    variables = Conv(6, kernel=3, groups=3).init(KEY, IMAGES, train=False)
+    assert shapes(variables) == {"params": {"kernel": (3, 3, 1, 6), "bias": (6,)}}
+
+
+def test_each_group_of_a_convolution_sees_its_own_channels():
+    x = np.random.default_rng(0).standard_normal((2, 4, 5, 6)).astype(np.float32)
+    layer = Conv(4, kernel=1, groups=2)
+    params = layer.init(KEY, x, train=False)["params"]
+    kernel = np.asarray(params["kernel"])[0, 0]  # [3, 4]: a 1 x 1 convolution is a product
+    wanted = np.concatenate([x[..., :3] @ kernel[:, :2], x[..., 3:] @ kernel[:, 2:]], axis=-1)
+    y = layer.apply({"params": params}, x, train=False)
+    np.testing.assert_allclose(y, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("features", "groups"), [(6, 2), (4, 3), (6, 0)])
+def test_groups_that_divide_not_both_channels_and_features_are_refused(features, groups):
+    with pytest.raises(CnnjaxError) as error:
+        Conv(features, kernel=1, groups=groups).init(KEY, IMAGES, train=False)
+    assert str(error.value) == (
+        f"3 channels and {features} features in {groups} groups; give a number of groups that "
+        "divides both"
+    )
