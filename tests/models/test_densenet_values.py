@@ -85,7 +85,9 @@ def test_keras_computes_the_same_maps_after_every_stage(depth, transplant_keras)
     outputs = [model.get_layer(ending(stage)).output for stage in net.stages]
     images = np.random.default_rng(1).standard_normal((2, *shape)).astype(np.float32)
     x = jnp.asarray(images)
-    for stage, expected in zip(net.stages, keras.Model(model.inputs, outputs)(images), strict=True):
+    for stage, expected in zip(
+        net.stages, keras.Model(model.inputs[0], outputs)(images), strict=True
+    ):
         x = net.apply(variables, x, start=stage, stop=stage)
         scale = float(np.abs(expected).max())
         np.testing.assert_allclose(x, expected, rtol=1e-4, atol=1e-4 * scale, err_msg=stage)

@@ -93,7 +93,9 @@ def test_keras_computes_the_same_maps_after_every_stage(transplant_keras):
     outputs = [model.get_layer(endings[stage]).output for stage in net.stages]
     images = np.random.default_rng(1).standard_normal((2, *shape)).astype(np.float32)
     x = jnp.asarray(images)
-    for stage, expected in zip(net.stages, keras.Model(model.inputs, outputs)(images), strict=True):
+    for stage, expected in zip(
+        net.stages, keras.Model(model.inputs[0], outputs)(images), strict=True
+    ):
         x = net.apply(variables, x, start=stage, stop=stage)
         assert x.shape == expected.shape, stage
         scale = float(np.abs(expected).max())
