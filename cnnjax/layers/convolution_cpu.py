@@ -7,6 +7,7 @@ with another version what follows may be slower, but never wrong. So here
 
   * where a kernel has one pixel, each of the three convolutions is one matrix product;
   * any other is written in that spelling, inside loops as well as outside;
+  * where the outputs are a little too few for the library, two columns are made as one;
   * where it pays, the images of a batch are laid side by side into one wide image, pixel by
     pixel, and the kernel is dilated by the number of images: nothing is computed in vain;
   * the gradients are made for a few images at a time, so that what they hold stays in the cache.
@@ -48,6 +49,9 @@ def convolve(
     if _pointwise(kernels.shape[:2], pads):
         return _product(images[:, :: strides[0], :: strides[1]], kernels[0, 0])
     kh, kw, c, o = kernels.shape
+    columns = images.shape[2] + sum(pads[1]) - kw + 1
+    if o < LIBRARY_CHANNELS <= 2 * o and strides == dilation == (1, 1) and columns % 2 == 0:
+        return _two_columns(images, kernels, pads)
     if c <= 4:  # with so few, computing some channels in vain is faster than the slower code
         kernels = jnp.pad(kernels, ((0, 0), (0, 0), (0, 0), (0, max(0, LIBRARY_CHANNELS - o))))
     width = kernels.shape[3]
@@ -71,6 +75,14 @@ def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
     """[N, H, W, C] [C, O] -> [N, H, W, O]."""
     y = jnp.matmul(_rows(x), matrix, preferred_element_type=of_sums(x))
     return y.astype(x.dtype).reshape(*x.shape[:3], -1)
+
+
+def _two_columns(images: jax.Array, kernels: jax.Array, pads: Pads) -> jax.Array:
+    """Two neighbouring columns are the channels of one: twice as many outputs, and one column of
+    zeros in the kernels."""
+    first, second = (jnp.pad(kernels, ((0, 0), side, (0, 0), (0, 0))) for side in ((0, 1), (1, 0)))
+    y = _canonical(images, jnp.concatenate([first, second], axis=3), (1, 2), pads)
+    return y.reshape(*y.shape[:2], -1, kernels.shape[3])
 
 
 def _side_by_side(
@@ -105,7 +117,8 @@ def kernel_gradient(
         return sums[None, None].astype(gradient.dtype)
     kh, kw = window
     span = (kw - 1) * dilation[1] + 1
-    few = images_at_a_time(gradient)
+    # The images are the channels here: they too must be as many as the library asks for.
+    few = images_at_a_time(gradient, 4 if gradient.shape[3] >= LIBRARY_CHANNELS else 32)
     dtype = of_sums(gradient)
 
     def add(total: jax.Array, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
@@ -191,10 +204,11 @@ def _image_gradient_by_windows(
     return lax.optimization_barrier(folded)
 
 
-def images_at_a_time(gradient: jax.Array) -> int:
-    """A divisor of the number of images, 4 at least; all of them where there is none."""
+def images_at_a_time(gradient: jax.Array, least: int = 4) -> int:
+    """A divisor of the number of images: `least`, or as many as PIXELS_AT_A_TIME; all of the
+    images where there is no divisor of 4 or more."""
     n, height, width, _ = gradient.shape
-    wanted = min(n, max(4, PIXELS_AT_A_TIME // (height * width)))
+    wanted = min(n, max(least, PIXELS_AT_A_TIME // (height * width)))
     best = max(d for d in range(1, wanted + 1) if n % d == 0)
     return best if best >= 4 else n
 
