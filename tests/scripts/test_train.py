@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import train
-from diagnosis_figure import draw_run
+import train_results
 from PIL import Image
 from rich.console import Console
 from train import Config, run
@@ -88,14 +88,19 @@ def test_the_confusion_matrix_counts_every_test_image_once(trained):
     assert np.trace(counts) == round(result(trained)["test"]["accuracy"] * 50)
 
 
-def test_the_curve_is_drawn_without_the_marks_of_a_diagnosis(trained):
+def test_the_curve_is_drawn_without_the_marks_of_a_diagnosis(trained, monkeypatch):
     with Image.open(trained.out / "curve.png") as picture:
         assert picture.format == "PNG"
         assert np.asarray(picture.convert("L")).std() > 10  # something is drawn
     lines = [json.loads(line) for line in (trained.out / "metrics.jsonl").open()]
-    figure = draw_run(lines, "mlp", "", tail=False)
-    drawn = {name for axes in figure.axes for name in axes.get_legend_handles_labels()[1]}
-    assert drawn == {"training", "validation"}
+    drawn = []
+    monkeypatch.setattr(train_results, "save_png", lambda figure, path: drawn.append(figure))
+    found = result(trained)["test"]
+    train_results.draw_curve(lines, "mlp", found, trained.out)
+    (figure,) = drawn
+    assert figure.get_suptitle().startswith("mlp\ntest accuracy 0.9")
+    labels = {label for axes in figure.axes for label in axes.get_legend_handles_labels()[1]}
+    assert labels == {"training", "validation"}
 
 
 def test_the_result_says_how_long_it_took_on_what(trained):
