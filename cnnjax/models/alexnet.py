@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer, variance_scaling
 
-from cnnjax.errors import CnnjaxError, did_you_mean
+from cnnjax.errors import CnnjaxError
 from cnnjax.layers import (
     Conv,
     Dense,
@@ -19,6 +19,7 @@ from cnnjax.layers import (
     max_pool,
 )
 from cnnjax.models.network import Network
+from cnnjax.models.variants import variant_of
 
 overlapping_pool = partial(max_pool, window=3, stride=2)  # section 3.4
 
@@ -67,12 +68,7 @@ class AlexNet(Network):
             "grouped": partial(self._paper, groups=2),
             "torchvision": self._torchvision,
         }
-        if self.variant not in variants:
-            raise CnnjaxError(
-                f"{type(self).__name__} has no variant {self.variant!r}; its variants are "
-                f"{', '.join(variants)}{did_you_mean(self.variant, variants)}"
-            )
-        return variants[self.variant]()
+        return variant_of(self, variants)()
 
     @nn.nowrap
     def _paper(self, groups: int) -> dict[str, nn.Module]:

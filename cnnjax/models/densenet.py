@@ -9,7 +9,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.layers import (
     BatchNorm,
     Conv,
@@ -21,6 +20,7 @@ from cnnjax.layers import (
     max_pool,
 )
 from cnnjax.models.network import Network
+from cnnjax.models.variants import variant_of
 
 BOTTLENECK = 4
 """A 1 x 1 convolution gives its 3 x 3 one 4 k maps (section 3, "bottleneck layers")."""
@@ -147,12 +147,7 @@ class DenseNet(Network):
     blocks: ClassVar[tuple[int, ...]]  # layers of each dense block
 
     def layers(self) -> dict[str, nn.Module]:
-        if self.variant not in NORMS:
-            raise CnnjaxError(
-                f"{type(self).__name__} has no variant {self.variant!r}; "
-                f"give {' or '.join(map(repr, NORMS))}{did_you_mean(self.variant, NORMS)}"
-            )
-        constants = NORMS[self.variant]
+        constants = variant_of(self, NORMS)
         stem = ConvNorm(
             2 * self.growth,
             kernel=7,

@@ -10,9 +10,9 @@ import flax.linen as nn
 from jax.nn.initializers import variance_scaling
 
 from cnnjax.layers import ConvNorm, InvertedResidual, PoolDense, initializers, silu
-from cnnjax.models.mobilenet import variant_of
 from cnnjax.models.mobilenet_v2 import make_divisible
 from cnnjax.models.network import Network
+from cnnjax.models.variants import variant_of
 
 # Table 1, stages 2 to 8 of EfficientNet-B0.
 # t: expansion, k: kernel, s: stride of the first, c: maps, n: layers

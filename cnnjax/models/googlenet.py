@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from cnnjax.errors import CnnjaxError, did_you_mean
+from cnnjax.errors import CnnjaxError
 from cnnjax.layers import (
     Conv,
     ConvNorm,
@@ -22,6 +22,7 @@ from cnnjax.layers import (
     same_padding,
 )
 from cnnjax.models.network import Network, keep_auxiliary, wants_auxiliary
+from cnnjax.models.variants import variant_of
 
 ArrayFunction = Callable[[jax.Array], jax.Array]
 ModuleFactory = Callable[..., nn.Module]
@@ -38,8 +39,6 @@ TABLE_1 = {
     "inception_5a": (256, 160, 320, 32, 128, 128),
     "inception_5b": (384, 192, 384, 48, 128, 128),
 }
-
-VARIANTS = ("torchvision", "paper")
 
 
 def hanging_pool(x: jax.Array, window: int, stride: int = 2) -> jax.Array:
@@ -186,14 +185,9 @@ class GoogLeNet(Network):
     auxiliary_weight: ClassVar = 0.3
 
     def layers(self) -> dict[str, nn.Module]:
-        if self.variant not in VARIANTS:
-            raise CnnjaxError(
-                f"GoogLeNet has no variant {self.variant!r}; its variants are "
-                f"{', '.join(VARIANTS)}{did_you_mean(self.variant, VARIANTS)}"
-            )
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         pool = partial(hanging_pool, window=3)
-        if self.variant == "paper":
+        if variant_of(self, {"torchvision": False, "paper": True}):
             weights = {"kernel_init": nn.initializers.variance_scaling(1.0, "fan_in", "uniform")}
             biases = {"bias_init": initializers.constant(0.2)}
             conv = partial(Conv, activation=nn.relu, **biases, **weights, **types)

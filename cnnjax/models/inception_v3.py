@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
-from cnnjax.errors import CnnjaxError, did_you_mean
+from cnnjax.errors import CnnjaxError
 from cnnjax.layers import (
     ConvNorm,
     PoolDense,
@@ -20,6 +20,7 @@ from cnnjax.layers import (
     same_padding,
 )
 from cnnjax.models.network import Network, keep_auxiliary, wants_auxiliary
+from cnnjax.models.variants import variant_of
 
 ArrayFunction = Callable[[jax.Array], jax.Array]
 ModuleFactory = Callable[..., nn.Module]
@@ -218,12 +219,7 @@ class InceptionV3(Network):
     auxiliary_weight: ClassVar = 0.4
 
     def layers(self) -> dict[str, nn.Module]:
-        if self.variant not in VARIANTS:
-            raise CnnjaxError(
-                f"InceptionV3 has no variant {self.variant!r}; its variants are "
-                f"{', '.join(VARIANTS)}{did_you_mean(self.variant, VARIANTS)}"
-            )
-        form = VARIANTS[self.variant]
+        form = variant_of(self, VARIANTS)
         shared = {
             "kernel_init": form.kernel_init,
             "dtype": self.dtype,

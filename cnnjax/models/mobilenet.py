@@ -2,18 +2,17 @@
 vision applications")."""
 
 from functools import partial
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from cnnjax.errors import CnnjaxError, did_you_mean
+from cnnjax.errors import CnnjaxError
 from cnnjax.layers import ConvNorm, Padding, PoolDense, initializers, relu6
 from cnnjax.models.network import Network
-
-VariantType = TypeVar("VariantType")
+from cnnjax.models.variants import variant_of
 
 # Table 1: maps and stride of each pair of a depthwise and a 1 x 1 convolution. The table prints
 # a stride of 2 for the last depthwise convolution too, but 7 x 7 pixels before and after it.
@@ -141,14 +140,3 @@ class MobileNet(Network):
                 "of the 32 maps of conv1; the paper's are 1.0, 0.75, 0.5 and 0.25"
             )
         return int(maps * self.alpha)
-
-
-def variant_of(network: Network, variants: dict[str, VariantType]) -> VariantType:
-    """What `variants` has for the network's variant; raises CnnjaxError where it has nothing."""
-    name = network.variant
-    if name not in variants:
-        raise CnnjaxError(
-            f"{type(network).__name__} has no variant {name!r}; its variants are "
-            f"{', '.join(variants)}{did_you_mean(name, variants)}"
-        )
-    return variants[name]

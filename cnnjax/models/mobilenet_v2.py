@@ -8,8 +8,8 @@ from jax.nn.initializers import variance_scaling
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.layers import ConvNorm, InvertedResidual, Padding, PoolDense, initializers, relu6
-from cnnjax.models.mobilenet import variant_of
 from cnnjax.models.network import Network
+from cnnjax.models.variants import variant_of
 
 # Table 2, the rows of bottlenecks.
 # t: expansion, c: maps, n: repeats, s: stride of the first

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import flax.linen as nn
 
-from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.layers import ConvNorm, PoolDense
 from cnnjax.models.nasnet_cells import EPSILON, NormalCell, ReductionCell, he_fan_out
 from cnnjax.models.network import Network
+from cnnjax.models.variants import variant_of
 
 VARIANTS = {
     "keras": {"momentum": 0.9997, "zeros_in_maxima": True},
@@ -61,12 +61,7 @@ class NASNet(Network):
     skip: ClassVar[bool]  # whether the cell behind a reduction cell sees what that cell saw as h'
 
     def layers(self) -> dict[str, nn.Module]:
-        if self.variant not in VARIANTS:
-            raise CnnjaxError(
-                f"{type(self).__name__} has no variant {self.variant!r}; its variants are "
-                f"{', '.join(VARIANTS)}{did_you_mean(self.variant, VARIANTS)}"
-            )
-        form = VARIANTS[self.variant]
+        form = variant_of(self, VARIANTS)
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         normal = partial(NormalCell, **form, **types)
         reduction = partial(ReductionCell, **form, **types)

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
-from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.layers import ConvNorm, PoolDense, initializers, max_pool
 from cnnjax.models.network import Network
+from cnnjax.models.variants import variant_of
 
 MakeConv = Callable[..., ConvNorm]
 """Makes a convolution with its batch normalisation: `ConvNorm` with momentum, epsilon,
@@ -174,7 +174,7 @@ class ResNet(Network):
     width: ClassVar[int] = 64  # of conv2's 3 x 3 convolutions, in each group
 
     def layers(self) -> dict[str, nn.Module]:
-        form = self._form()
+        form = variant_of(self, {name: FORMS[name] for name in self.variants})
         types = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv = partial(
             ConvNorm,
@@ -204,16 +204,6 @@ class ResNet(Network):
                 stages[f"conv{group + 2}_{number}"] = block
         head = PoolDense(self.num_classes, kernel_init=form.head_init, **types)
         return stages | {"fc": head}
-
-    @nn.nowrap
-    def _form(self) -> Form:
-        if self.variant not in self.variants:
-            raise CnnjaxError(
-                f"{type(self).__name__} has no variant {self.variant!r}; "
-                f"give {' or '.join(map(repr, self.variants))}"
-                f"{did_you_mean(self.variant, self.variants)}"
-            )
-        return FORMS[self.variant]
 
 
 class ResNet18(ResNet):

@@ -9,7 +9,6 @@ import jax
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
-from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.layers import (
     BatchNorm,
     ConvNorm,
@@ -19,6 +18,7 @@ from cnnjax.layers import (
     max_pool,
 )
 from cnnjax.models.network import Network
+from cnnjax.models.variants import variant_of
 
 ArrayFunction = Callable[[jax.Array], jax.Array]
 
@@ -149,12 +149,7 @@ class Xception(Network):
     image: ClassVar = (299, 299, 3)
 
     def layers(self) -> dict[str, nn.Module]:
-        if self.variant not in VARIANTS:
-            raise CnnjaxError(
-                f"{type(self).__name__} has no variant {self.variant!r}; "
-                f"give {' or '.join(map(repr, VARIANTS))}{did_you_mean(self.variant, VARIANTS)}"
-            )
-        momentum, epsilon, pool_padding = VARIANTS[self.variant]
+        momentum, epsilon, pool_padding = variant_of(self, VARIANTS)
         shared = {
             "kernel_init": initializers.glorot_uniform,
             "dtype": self.dtype,

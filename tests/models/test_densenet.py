@@ -217,6 +217,6 @@ def test_the_keras_variant_differs_in_epsilon_and_momentum_only():
 
 
 def test_an_unknown_variant_is_named_with_those_there_are():
-    expected = "DenseNet121 has no variant 'keas'; give 'torchvision' or 'keras'"
+    expected = "DenseNet121 has no variant 'keas'; its variants are torchvision, keras"
     with pytest.raises(CnnjaxError, match=expected):
         cnnjax.create("densenet121", variant="keas").slice()

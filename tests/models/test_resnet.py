@@ -269,9 +269,9 @@ def test_a_block_alone_takes_the_type_of_its_convolutions():
 @pytest.mark.parametrize(
     ("name", "variant", "words"),
     [
-        ("resnet18", "keras", "ResNet18 has no variant 'keras'; give 'torchvision' or 'paper'"),
-        ("resnet50", "kears", "'torchvision' or 'paper' or 'keras'; did you mean 'keras'?"),
-        ("resnext50_32x4d", "paper", "ResNeXt50x32x4d has no variant 'paper'; give 'torchvision'"),
+        ("resnet18", "keras", "no variant 'keras'; its variants are torchvision, paper"),
+        ("resnet50", "kears", "torchvision, paper, keras; did you mean 'keras'?"),
+        ("resnext50_32x4d", "paper", "ResNeXt50x32x4d has no variant 'paper'; its variants are"),
     ],
 )
 def test_an_unknown_variant_is_an_error_that_lists_the_known(name, variant, words):

@@ -226,5 +226,7 @@ def test_the_variants_differ_in_momentum_epsilon_and_pooling():
 
 
 def test_an_unknown_variant_is_named_with_those_there_are():
-    with pytest.raises(CnnjaxError, match="Xception has no variant 'tim'; give 'keras' or 'timm'"):
+    with pytest.raises(
+        CnnjaxError, match="Xception has no variant 'tim'; its variants are keras, timm"
+    ):
         cnnjax.create("xception", variant="tim").slice()
