@@ -1,11 +1,13 @@
 import os
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+from cnnjax.models import trace as tracing
 
 # Keras, which some tests compare with, reads its backend when it is imported.
 os.environ["KERAS_BACKEND"] = "jax"
@@ -53,3 +55,13 @@ def some_variables() -> Callable[..., dict]:
         return jax.tree.map(jnp.array, _variables(network, tuple(image_shape), seed))
 
     return variables
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _traced_once() -> Iterator[None]:
+    """Tests of one network's counts, shapes and receptive fields follow each other, and tracing a
+    deep network takes seconds: the last few traces are kept."""
+    stages = tracing._stages
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracing, "_stages", lru_cache(maxsize=8)(lambda *a: tuple(stages(*a))))
+        yield

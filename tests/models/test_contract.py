@@ -34,6 +34,7 @@ SMALLEST = {  # side of the smallest square image; 1 unless named, and the searc
     "inception_v3": 299,  # the auxiliary head needs 17 x 17 maps
     "lenet5": 16,
     "mobilenet": 31,
+    **dict.fromkeys(["nasnet_large", "nasnet_mobile"], 3),
     **dict.fromkeys([f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")], 32),
     "xception": 7,
 }
@@ -50,8 +51,7 @@ def smallest_square(name):
 
 
 class Traced:
-    """A network with four classes on images [2, S, S + 3, C]: S the smallest side that fits, C = 1
-    for a network of colour images and 3 for one of grey ones."""
+    """On images [2, S, S + 3, C]: S the smallest side that fits, C = 1 where the paper has 3."""
 
     def __init__(self, name):
         self.name = name

@@ -9,10 +9,10 @@ from cnnjax import CnnjaxError
 from cnnjax.models import ConvStack
 
 
-def test_the_head_is_a_dense_layer_on_the_mean_of_each_map():
+def test_the_head_is_a_dense_layer_on_the_mean_of_each_map(some_variables):
     net = ConvStack(kernels=(3,), features=4, num_classes=3)
     images = jax.random.normal(jax.random.key(0), (2, 6, 7, 2))
-    variables = net.init(jax.random.key(1), images)
+    variables = some_variables(net, (6, 7, 2))
     maps = net.apply(variables, images, stop="conv1")
     head = variables["params"]["head"]
     assert set(head) == {"kernel", "bias"}

@@ -17,7 +17,6 @@ from cnnjax.analysis.curves import measure
 from cnnjax.analysis.diagnosis import Case, diagnose
 from cnnjax.analysis.recorded import read_run
 from cnnjax.training import DivergedError, classification, create_state, fit, momentum_sgd
-from cnnjax.transfer import initialise
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -161,11 +160,11 @@ def test_a_real_training_provoked_into_a_case_is_diagnosed_as_such(tmp_path, var
     assert diagnose(measure(lines)).case is PROVOKED[variant]
 
 
-def test_a_real_training_that_diverges_is_diagnosed_from_what_it_leaves(tmp_path):
+def test_a_real_training_that_diverges_is_diagnosed_from_what_it_leaves(tmp_path, some_variables):
     net = cnnjax.create("mlp", hidden=(16,), num_classes=3)
     optimizer = momentum_sgd(30.0, 100)
     images = jnp.asarray(np.random.default_rng(0).normal(size=(30, 4, 4, 1)), jnp.float32)
-    state = create_state(initialise(net, (4, 4, 1), 0), optimizer, jax.random.key(0))
+    state = create_state(some_variables(net, (4, 4, 1)), optimizer, jax.random.key(0))
     with pytest.raises(DivergedError):
         fit(
             state,

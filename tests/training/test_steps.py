@@ -20,7 +20,6 @@ from cnnjax.training import (
     train_steps,
     trained_variables,
 )
-from cnnjax.transfer import initialise
 
 NET = cnnjax.create("mlp", hidden=(6, 5), num_classes=3)
 
@@ -196,11 +195,11 @@ def test_a_step_sees_the_augmented_images_and_draws_anew_in_every_step(variables
     assert (given[0] != given[1]).any()
 
 
-def test_augmentation_does_not_change_what_dropout_draws(batch):
+def test_augmentation_does_not_change_what_dropout_draws(batch, some_variables):
     network = cnnjax.create("mlp", hidden=(6, 5), num_classes=3, dropout=0.5)
     optimizer = optax.sgd(0.1)
     same = settings(optimizer) | {"network": network}
-    state = create_state(initialise(network, (4, 4, 1), seed=0), optimizer, jax.random.key(0))
+    state = create_state(some_variables(network, (4, 4, 1)), optimizer, jax.random.key(0))
     plain, _ = train_step(state, batch, **same)
     augmented, _ = train_step(state, batch, **same, augment=lambda _, images: images)
     chex.assert_trees_all_equal(trained_variables(plain), trained_variables(augmented))
