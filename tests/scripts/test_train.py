@@ -98,7 +98,7 @@ def test_the_curve_is_drawn_without_the_marks_of_a_diagnosis(trained, monkeypatc
     found = result(trained)["test"]
     train_results.draw_curve(lines, "mlp", found, trained.out)
     (figure,) = drawn
-    assert figure.get_suptitle().startswith("mlp\ntest accuracy 0.9")
+    assert figure.get_suptitle().startswith(f"mlp\ntest accuracy {found['accuracy']:.4f}")
     labels = {label for axes in figure.axes for label in axes.get_legend_handles_labels()[1]}
     assert labels == {"training", "validation"}
 
