@@ -160,6 +160,7 @@ class BatchNorm(nn.Module):
     momentum that is 1 minus this one; Keras and flax.linen.BatchNorm keep the biased variance.
 
     A batch that is sharded over a mesh has global statistics under `jax.jit`, without axis names.
+    In training derivatives are reverse-mode only, of any order, as those of `conv2d`.
 
     Attributes:
       momentum: what the running statistics keep at each step, in [0, 1). No default: libraries
