@@ -1,6 +1,6 @@
 import os
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ def _filled(path: tuple, array: jax.ShapeDtypeStruct, rng: np.random.Generator) 
     return values.astype(array.dtype)
 
 
-@cache
+@lru_cache(maxsize=4)  # of large networks' variables there is no room for many
 def _variables(network, image_shape: tuple[int, int, int], seed: int) -> dict:
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     shapes = jax.eval_shape(network.init, jax.random.key(0), image)
