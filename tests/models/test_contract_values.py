@@ -169,7 +169,9 @@ def test_rematerialised_stages_give_the_same_logits_statistics_and_gradients(
     gradients, (logits, moved) = trained(name)
     if name in ("short resnet20", "short efficientnet_b0"):  # compiled twice it takes long
         plain, (expected, statistics) = made.step(made.net)(made.variables, made.images)
-        jax.tree.map(lambda a, b: close(a, b, 1e-3), gradients, plain)
+        # The bias of a norm that only another norm follows has a gradient of rounding errors.
+        noise = 1e-5 * max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(plain))
+        jax.tree.map(lambda a, b: close(a, b, 1e-3, noise), gradients, plain)
     else:
         expected, statistics = jax.jit(
             lambda v, x: made.net.apply(
@@ -180,10 +182,10 @@ def test_rematerialised_stages_give_the_same_logits_statistics_and_gradients(
     jax.tree.map(lambda a, b: close(a, b, 1e-3), moved, statistics)
 
 
-def close(found, expected, tolerance):
+def close(found, expected, tolerance, noise=0.0):
     """Relative to the largest number there is."""
     scale = float(jnp.abs(expected).max())
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * scale + noise)
 
 
 def test_a_residual_block_and_a_whole_network_work_inside_a_foreign_module(computed):
