@@ -59,7 +59,7 @@ def run(config: Config) -> None:
         else:
             _console().print(lectures_table(found))
     elif config.network is None:
-        raise CnnjaxError(f"no network is named; name one of {', '.join(list_models())}")
+        raise CnnjaxError("no network is named; name one, such as lenet5; --list has them all")
     else:
         _one_network(config)
 

@@ -7,7 +7,6 @@ with another version what follows may be slower, but never wrong. So here
 
   * where a kernel has one pixel, each of the three convolutions is one matrix product;
   * any other is written in that spelling, inside loops as well as outside;
-  * where the outputs are a little too few for the library, two columns are made as one;
   * where it pays, the images of a batch are laid side by side into one wide image, pixel by
     pixel, and the kernel is dilated by the number of images: nothing is computed in vain;
   * the gradients are made for a few images at a time, so that what they hold stays in the cache.
@@ -49,9 +48,6 @@ def convolve(
     if _pointwise(kernels.shape[:2], pads):
         return _product(images[:, :: strides[0], :: strides[1]], kernels[0, 0])
     kh, kw, c, o = kernels.shape
-    columns = images.shape[2] + sum(pads[1]) - kw + 1
-    if o < LIBRARY_CHANNELS <= 2 * o and strides == dilation == (1, 1) and columns % 2 == 0:
-        return _two_columns(images, kernels, pads)
     if c <= 4:  # with so few, computing some channels in vain is faster than the slower code
         kernels = jnp.pad(kernels, ((0, 0), (0, 0), (0, 0), (0, max(0, LIBRARY_CHANNELS - o))))
     width = kernels.shape[3]
@@ -75,14 +71,6 @@ def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
     """[N, H, W, C] [C, O] -> [N, H, W, O]."""
     y = jnp.matmul(_rows(x), matrix, preferred_element_type=of_sums(x))
     return y.astype(x.dtype).reshape(*x.shape[:3], -1)
-
-
-def _two_columns(images: jax.Array, kernels: jax.Array, pads: Pads) -> jax.Array:
-    """Two neighbouring columns are the channels of one: twice as many outputs, and one column of
-    zeros in the kernels."""
-    first, second = (jnp.pad(kernels, ((0, 0), side, (0, 0), (0, 0))) for side in ((0, 1), (1, 0)))
-    y = _canonical(images, jnp.concatenate([first, second], axis=3), (1, 2), pads)
-    return y.reshape(*y.shape[:2], -1, kernels.shape[3])
 
 
 def _side_by_side(

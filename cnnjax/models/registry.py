@@ -129,7 +129,8 @@ def create(name: str, **kwargs: object) -> Network:
     if name not in NETWORKS:
         hint = did_you_mean(name, NETWORKS)
         raise CnnjaxError(
-            f"there is no network {name!r}; there are {', '.join(list_models())}{hint}"
+            f"there is no network {name!r}; cnnjax.list_models() names the {len(NETWORKS)} "
+            f"there are, and so does scripts/ledger.py --list{hint}"
         )
     network = NETWORKS[name]
     known = {field.name for field in fields(network)} - {"parent", "name"}

@@ -27,7 +27,7 @@ def refusal(config: Config) -> str:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"network": "lenet6"}, "there is no network 'lenet6'; there are alexnet, alexnet_small"),
+        ({"network": "lenet6"}, "there is no network 'lenet6'; cnnjax.list_models() names the"),
         ({"dataset": "mnits"}, "unknown data set 'mnits'; expected glyphs"),
         ({"dataset": "glyphs/klingon"}, "klingon"),
         ({"dataset": "npz:nowhere.npz"}, "there is no file 'nowhere.npz'"),

@@ -17,6 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+# What these show of themselves, a shorter member of their family shows in the fast tests too: there
+# each of them costs seconds of tracing. `pytest -m slow` goes through them. A new name is fast.
+SIBLINGS = {
+    *("densenet161", "densenet169", "densenet201", "nasnet_large", "resnet32", "resnet44"),
+    *("resnet56", "resnet110", "resnet34", "resnet101", "resnet152", "resnet101v2", "resnet152v2"),
+    *("resnext101_32x8d", "resnext101_64x4d", "vgg13", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
+    *(f"efficientnet_b{i}" for i in range(1, 8)),
+}
+FROM_THE_REGISTRY = ("test_contract.py", "test_ledger.py")
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 LEAVES = {
     "kernel": "weight",
@@ -170,6 +180,14 @@ def leaves_of(tree: dict) -> Iterator[tuple[tuple[str, ...], str, jax.Array]]:
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         *place, last = (key.key for key in path)
         yield tuple(place), last, leaf
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if item.path.name in FROM_THE_REGISTRY and parameters.get("name") in SIBLINGS:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -175,9 +175,8 @@ def compared(golden, name):
     return other, net, other.variables(net, name_of), name_of
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("efficientnet_b0", marks=pytest.mark.slow), "timm_tf_efficientnet_b0"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["efficientnet_b0", "timm_tf_efficientnet_b0"])
 def test_others_compute_the_same_stage_by_stage(golden, name):
     other, net, variables, _ = compared(golden, name)
     other.check_stages(net, variables, modules(net, name))

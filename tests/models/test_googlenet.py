@@ -134,6 +134,7 @@ def module(x, p):
     )
 
 
+@pytest.mark.slow
 def test_the_paper_variant_computes_figure_3(some_variables):
     image = (83, 81, 3)
     net = cnnjax.create("googlenet", num_classes=5, variant="paper", auxiliary_dropout=0.0)

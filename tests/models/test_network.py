@@ -172,7 +172,10 @@ def test_a_block_works_inside_a_foreign_module():
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (lambda: cnnjax.create("alexnt"), ["alexnt", "alexnet_small", "lenet5", "did you mean"]),
+        (
+            lambda: cnnjax.create("alexnt"),
+            ["alexnt", "list_models()", "--list", "did you mean 'alexnet'"],
+        ),
         (lambda: cnnjax.create("mlp", widht=3), ["widht", "hidden", "num_classes"]),
         (lambda: cnnjax.create("alexnet_small", width=10).stages, ["width", "10", "3"]),
         (

@@ -88,6 +88,7 @@ def test_json_holds_the_same(command):
     assert {fact["printed"]: fact["agrees"] for fact in report["lectures"]}["61706"] is True
 
 
+@pytest.mark.slow
 def test_all_that_the_lectures_print_is_listed(command):
     _, out, _ = command("--lectures")
     rows = [[c.strip() for c in row.split("│")[1:-1]] for row in out.splitlines() if "│" in row]
