@@ -185,8 +185,9 @@ def leaves_of(tree: dict) -> Iterator[tuple[tuple[str, ...], str, jax.Array]]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        if item.path.name in FROM_THE_REGISTRY and parameters.get("name") in SIBLINGS:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        names = {value for value in parameters if isinstance(value, str)}
+        if item.path.name in FROM_THE_REGISTRY and names & SIBLINGS:
             item.add_marker(pytest.mark.slow)
 
 
