@@ -105,8 +105,10 @@ def kernel_gradient(
         return sums[None, None].astype(gradient.dtype)
     kh, kw = window
     span = (kw - 1) * dilation[1] + 1
-    # The images are the channels here: they too must be as many as the library asks for.
-    few = images_at_a_time(gradient, 4 if gradient.shape[3] >= LIBRARY_CHANNELS else 32)
+    # The images are the channels here: where the outputs are not as many as the library asks for,
+    # the images must be. With the few channels of an image it does not pay.
+    in_library = gradient.shape[3] >= LIBRARY_CHANNELS or c <= 4
+    few = images_at_a_time(gradient, 4 if in_library else 32)
     dtype = of_sums(gradient)
 
     def add(total: jax.Array, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:

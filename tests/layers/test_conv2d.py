@@ -32,7 +32,7 @@ CASES = {
     "a window of one row": ((2, 6, 12, 12), (1, 4, 12, 6), 1, "same"),
     "few outputs, even width": ((3, 7, 10, 5), (3, 4, 5, 10), 1, ((0, 2), (1, 2))),
     "few outputs, odd width": ((3, 7, 9, 5), (3, 3, 5, 10), 1, 1),
-    "few outputs, 40 images": ((40, 4, 4, 3), (3, 3, 3, 9), 1, 1),
+    "few outputs, 40 images": ((40, 4, 4, 5), (3, 3, 5, 9), 1, 1),
     "one by one, padded": ((2, 5, 6, 8), (1, 1, 8, 20), 2, ((1, 0), (0, 2))),
     "one image": ((1, 8, 8, 16), (3, 3, 16, 16), 1, "same"),
     "a batch in five parts": ((65, 14, 14, 2), (3, 3, 2, 20), 1, "same"),
