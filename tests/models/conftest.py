@@ -17,10 +17,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-# What these show of themselves, a shorter member of their family shows in the fast tests too: there
-# each of them costs seconds of tracing. `pytest -m slow` goes through them. A new name is fast.
+# What these show of themselves, a shorter member of their family shows in the fast tests too (of
+# NASNet the short one of test_nasnet.py): each of them costs seconds of tracing. `pytest -m slow` goes through them. A new name is fast.
 SIBLINGS = {
-    *("densenet161", "densenet169", "densenet201", "nasnet_large", "resnet32", "resnet44"),
+    *(
+        "densenet161",
+        "densenet169",
+        "densenet201",
+        "nasnet_large",
+        "nasnet_mobile",
+        "resnet32",
+        "resnet44",
+    ),
     *("resnet56", "resnet110", "resnet34", "resnet101", "resnet152", "resnet101v2", "resnet152v2"),
     *("resnext101_32x8d", "resnext101_64x4d", "vgg13", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
     *(f"efficientnet_b{i}" for i in range(1, 8)),

@@ -53,6 +53,7 @@ def test_the_cells_follow_in_the_order_of_the_authors(name, repeats):
     assert cnnjax.create(name).stages == cells(repeats)
 
 
+@pytest.mark.slow
 def test_the_mobile_network_has_the_maps_of_keras_and_the_papers_operations():
     found = ledger(cnnjax.create("nasnet_mobile"), (224, 224, 3))
     maps = {row.stage: row.output for row in found.rows}
