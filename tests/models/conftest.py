@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 # What these show of themselves, a shorter member of their family shows in the fast tests too (of
-# NASNet the short one of test_nasnet.py): each of them costs seconds of tracing. `pytest -m slow` goes through them. A new name is fast.
+# NASNet the short one of test_nasnet.py): each of them costs seconds of tracing. `pytest -m slow`
+# goes through them. A new name is fast.
 SIBLINGS = {
     *(
         "densenet161",
