@@ -179,7 +179,7 @@ class Golden:
             flat = (flatten or {}).get(place) if leaf == "kernel" else None
             found = to_torch(np.asarray(gradient), flat).reshape(-1)
             norm = float(self.arrays[f"grad/{name}/norm"])
-            if norm < 1e-6:  # a bias that a later normalisation takes away: rounding is all there is
+            if norm < 1e-6:  # a bias that a later norm takes away: all of it is rounding
                 assert np.linalg.norm(found) < 1e-6, name
                 continue
             assert np.linalg.norm(found) == pytest.approx(norm, rel=gradient_tolerance), name
