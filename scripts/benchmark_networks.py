@@ -90,7 +90,7 @@ def cnnjax_programs(name: str, shape: tuple[int, ...], stock: bool) -> dict[str,
     images, labels = jnp.asarray(images), jnp.asarray(labels)
     with stock_layers() if stock else nullcontext():
         return {
-            "forward": compiled(partial(network.apply), variables, images, carries=False),
+            "forward": compiled(network.apply, variables, images, carries=False),
             "step": compiled(step, state, images, labels, carries=True),
         }
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import cnnjax
+from cnnjax.models import NETWORKS
 from cnnjax.models.ledger import multiply_adds
 from cnnjax.models.receptive_field import receptive_fields
-from cnnjax.models.registry import NETWORKS
 
 # Multiply-adds in units of 1e9 (torchvision 0.29.2, `_ops` of the weights' metadata), and the side
 # of the images they are counted at: B2's differs from the paper's 260.
