@@ -22,12 +22,12 @@ frozen transfer falls with n, random layers collapse, fine-tuning heals.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Annotated
 
-from rich.console import Console
 from transferability_figure import draw
 from transferability_protocol import Protocol, Recipe
 from transferability_report import COLUMNS, judge, summarise, with_changes
@@ -36,11 +36,8 @@ from tyro.conf import arg
 from cnnjax import command
 from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
-from cnnjax.studies.display import StudyProgress, claims_table, table
-from cnnjax.studies.figures import save_figure
-from cnnjax.studies.folders import claim_folder
-from cnnjax.studies.results import write_results
-from cnnjax.studies.runs import Folder, Row
+from cnnjax.studies.runs import Row
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct
 from cnnjax.transfer.treatments import TREATMENTS
 
 STUDY = "transferability"
@@ -51,7 +48,7 @@ which they reach 75 to 92 % on the test images and more than 99 % on the trainin
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(StudyConfig):
     dataset: str = "glyphs"
     """glyphs, glyphs/latin, digits, npz:PATH, folder:PATH, mnist, cifar10, tfds:NAME ..."""
     image_size: Annotated[int | None, unset("PIXELS", "as they are")] = None
@@ -85,28 +82,22 @@ class Config:
     """Of kernels, as in the paper."""
     warmup: float = 0.1
     """The part of the training over which the learning rate rises."""
-    seed: int = 0
-    """Of everything random."""
     out: Path = Path("results/transferability")
     """Where results.csv, the figure and the runs go; the same command goes on there."""
-    list: bool = False
-    """Print the plan with its cost, and run nothing."""
-    only: Annotated[str | None, unset("NAME", "all runs")] = None
-    """Run this one run of the plan (see --list), for a scheduler that takes them one by one."""
-    smoke: bool = False
-    """A tiny plan that ends within seconds, to see that everything works."""
 
 
 def run(config: Config) -> None:
     """Plans, runs what is missing, and reports."""
-    if config.smoke:
-        config = shrink(config)
+    conduct(declare, shrink(config) if config.smoke else config)
+
+
+def declare(config: Config) -> Study:
+    """The study that the flags ask for."""
     if config.steps is None and config.epochs is None:
         config = replace(config, steps=STEPS)
     if config.images_per_class is None and config.dataset.partition("/")[0] == "glyphs":
         config = replace(config, images_per_class=GLYPHS_PER_CLASS)
     check(config)
-    console = Console()
     recipe = Recipe(**{name: getattr(config, name) for name in Recipe.__dataclass_fields__})
     protocol = Protocol(
         recipe,
@@ -115,33 +106,21 @@ def run(config: Config) -> None:
         parse_layers(config.layers),
         config.treatments,
     )
-    folder = Folder(protocol.plan, config.out, protocol.perform)
-    if config.list:
-        console.print(plan_table(protocol, folder))
-        return
-    if config.only is not None:
-        protocol.plan.find(config.only)
-    claim_folder(config.out, STUDY, asdict(recipe) | {"data": protocol.fingerprint})
-    steps = {name: protocol.steps(one) for name, one in protocol.plan.runs.items()}
-    with StudyProgress(protocol.plan, console, config.batch_size, steps, config.only) as watcher:
-        folder.watcher = watcher
-        if config.only is not None:
-            folder.execute_one(config.only)
-        else:
-            folder.execute()
-    report(config, protocol, folder.rows(), console)
+    return Study(
+        name=STUDY,
+        config=asdict(recipe) | {"data": protocol.fingerprint},
+        plan=protocol.plan,
+        perform=protocol.perform,
+        columns=COLUMNS,
+        report=lambda rows, curves: report(config, protocol, rows),
+        examples_per_step=config.batch_size,
+        derive=with_changes,
+        decided_by="points, 95 % interval over the splits",
+    )
 
 
-def report(config: Config, protocol: Protocol, rows: list[Row], console: Console) -> None:
-    """Writes the table of results and, when the whole plan is done, draws and judges."""
-    rows = with_changes(rows)
-    write_results(config.out / "results.csv", rows, COLUMNS)
-    if len(rows) < len(protocol.plan):
-        console.print(
-            f"{len(rows)} of {len(protocol.plan)} runs are finished; the figure follows when all "
-            f"are: run the same command without --only"
-        )
-        return
+def report(config: Config, protocol: Protocol, rows: Sequence[Row]) -> Report:
+    """Draws and judges the rows of the whole plan."""
     data = protocol.data.train
     classes = protocol.halves[0, "B"].train.num_classes
     title = (
@@ -149,31 +128,13 @@ def report(config: Config, protocol: Protocol, rows: list[Row], console: Console
         f"{data.num_classes} classes ({classes} in B), {config.splits} splits, "
         f"{'both directions' if config.both_directions else 'A to B'}"
     )
-    figures = save_figure(draw(rows, title), config.out / "figure")
-    columns, lines = summarise(rows)
-    heading = "Points against the base of the same target: mean ± 95 % interval"
-    console.print(table(heading, columns, lines))
     stages = len(protocol.halves[0, "B"].network.stages)
-    console.print(claims_table(judge(rows, stages)))
-    for path in (config.out / "results.csv", *figures):
-        console.print(str(path), highlight=False, soft_wrap=True)
-
-
-def plan_table(protocol: Protocol, folder: Folder) -> object:
-    """The plan: every run, what it needs and what it costs."""
-    total = sum(one.cost for one in protocol.plan.runs.values())
-    rows = [
-        (
-            one.name,
-            " ".join(one.needs),
-            protocol.steps(one),
-            _billions(one.cost),
-            "finished" if folder.finished(one.name) else "",
-        )
-        for one in protocol.plan.runs.values()
-    ]
-    title = f"{len(protocol.plan)} runs, {_billions(total)} billion multiply-adds in all"
-    return table(title, ("run", "needs", "steps", "billion multiply-adds", "state"), rows)
+    return Report(
+        draw(rows, title),
+        judge(rows, stages),
+        "Points against the base of the same target: mean ± 95 % interval",
+        *summarise(rows),
+    )
 
 
 def check(config: Config) -> None:
@@ -183,7 +144,6 @@ def check(config: Config) -> None:
         ("learning-rate", config.learning_rate, 0 < config.learning_rate < inf, "more than 0"),
         ("weight-decay", config.weight_decay, 0 <= config.weight_decay < inf, "at least 0"),
         ("warmup", config.warmup, 0 <= config.warmup < 1, "a part, from 0 to less than 1"),
-        ("seed", config.seed, 0 <= config.seed < 2**31, "a whole number from 0 to 2^31 - 1"),
     ):
         if not possible:
             raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {allowed}")
@@ -219,11 +179,6 @@ def _brief(name: str) -> str:
     """Without the folders of a path, which say nothing to a reader of the figure."""
     kind, colon, path = name.partition(":")
     return Path(path).name if colon else kind
-
-
-def _billions(count: float) -> str:
-    count /= 1e9
-    return f"{count:,.0f}" if count >= 100 else f"{count:.2g}"
 
 
 if __name__ == "__main__":

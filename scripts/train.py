@@ -23,7 +23,7 @@ import jax
 from rich.console import Console
 from train_arguments import check_augmentation, make_network, read_arguments, read_augmentation
 from train_optimizer import learning_rate, make_optimizer
-from train_results import draw_curve, machine, measure, on_device
+from train_results import draw_curve, measure, on_device
 from training_bar import TrainingBar
 
 from cnnjax import command
@@ -31,6 +31,7 @@ from cnnjax.command import unset
 from cnnjax.data import Splits, load, stratified_split
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.folders import claim_folder, write_text
+from cnnjax.studies.machine import machine
 from cnnjax.training import (
     checkpoints,
     classification,

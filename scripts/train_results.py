@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,14 +55,3 @@ def draw_curve(lines: Sequence[Line], name: str, found: dict[str, float], out: P
     said = f"test accuracy {found['accuracy']:.4f}, loss {found['loss']:.4f}"
     after = f"after {lines[-1]['step']:,} steps"
     save_png(draw_run(lines, name, f"{said} {after}", tail=False), out / "curve.png")
-
-
-def machine() -> dict[str, object]:
-    """What the seconds of a training are to be judged by."""
-    device = jax.devices()[0]
-    return {
-        "device": device.device_kind,
-        "devices": jax.device_count(),
-        "cpu_cores": os.cpu_count(),
-        "jax": jax.__version__,
-    }

@@ -16,8 +16,8 @@ ROOMS = [
     "training",
     "transfer",
     "analysis",
-    "studies",
     "command",
+    "studies",
 ]
 FILES = sorted((ROOT / "cnnjax").rglob("*.py"))
 ALL_FILES = FILES + sorted(

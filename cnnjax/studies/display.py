@@ -1,7 +1,7 @@
 """What a person sees while a study is at work and when it is done."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -11,6 +11,11 @@ from cnnjax.studies.plans import Plan, Run
 from cnnjax.studies.results import Cell
 from cnnjax.studies.runs import Row, Watcher
 from cnnjax.studies.statistics import Claim
+
+
+def percent(row: Row) -> str:
+    """The accuracy of a run, for the line that says that it is finished."""
+    return f"{row['accuracy']:.1f} %"
 
 
 class StudyProgress:
@@ -25,20 +30,24 @@ class StudyProgress:
         self,
         plan: Plan,
         console: Console,
-        examples_per_step: int,
-        total_steps: dict[str, int],
+        examples_per_step: int | Mapping[str, int],
+        total_steps: Mapping[str, int],
         only: str | None = None,
+        brief: Callable[[Row], str] = percent,
     ) -> None:
         """
         Args:
           plan: what will be executed.
           console: where to write.
-          examples_per_step: the batch size.
+          examples_per_step: the batch size, or that of each run.
           total_steps: the number of steps of each run.
           only: the one run of the plan that will be executed, if it is not all of them.
+          brief: what the line of a finished run says, from its row.
         """
         self._plan, self._console = plan, console
-        self._examples, self._steps = examples_per_step, total_steps
+        if isinstance(examples_per_step, int):
+            examples_per_step = dict.fromkeys(plan.runs, examples_per_step)
+        self._examples, self._steps, self._brief = examples_per_step, total_steps, brief
         chosen = plan.runs.values() if only is None else [plan.find(only)]
         self._total = sum(run.cost for run in chosen)
         self._done = self._current = 0.0  # multiply-adds: of finished runs, of the run in hand
@@ -82,7 +91,7 @@ class StudyProgress:
             self._left_out += now - self._run_began
             self._unpaid += self._current
         elif now > self._first[0]:
-            rate = (step - self._first[1]) * self._examples / (now - self._first[0])
+            rate = (step - self._first[1]) * self._examples[run.name] / (now - self._first[0])
             note += f", {rate:,.0f} images/s"
         self._update(note=f"{note}, {self._remaining()}")
 
@@ -99,7 +108,7 @@ class StudyProgress:
                 else f"{row['seconds']:.1f} s, {self._remaining()}"
             )
             self._console.print(
-                f"[{position}/{len(self._plan)}] {run.name}: {row['accuracy']:.1f} %, {how}",
+                f"[{position}/{len(self._plan)}] {run.name}: {self._brief(row)}, {how}",
                 highlight=False,
                 markup=False,
                 soft_wrap=True,
@@ -130,12 +139,17 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) ->
     return result
 
 
-def claims_table(claims: Sequence[Claim]) -> Table:
-    """The paper's claims, each with its verdict and the numbers that decide it."""
+def claims_table(claims: Sequence[Claim], decided_by: str) -> Table:
+    """The paper's claims, each with its verdict and the numbers that decide it.
+
+    Args:
+      claims: judged.
+      decided_by: what the numbers are, e.g. "points, 95 % interval over the seeds".
+    """
     result = Table(title="The paper's claims", title_justify="left", title_style="bold")
     result.add_column("claim")
     result.add_column("verdict", no_wrap=True)
-    result.add_column("decided by (points, 95 % interval over the splits)")
+    result.add_column(f"decided by ({decided_by})")
     for claim in claims:
         result.add_row(claim.statement, claim.verdict, claim.numbers)
     return result

@@ -8,7 +8,7 @@ is at work, the metrics and checkpoints of its training.
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -27,10 +27,17 @@ _RESULT, _WEIGHTS, _LOCK = "result.json", "weights", ".lock"
 
 
 class Outcome(NamedTuple):
-    """What a run gives: its row of results, and its weights for the runs that need them."""
+    """What a run gives.
+
+    Attributes:
+      row: of results.
+      weights: for the runs that need them.
+      curve: what was measured along the way, a row for each moment.
+    """
 
     row: Row
-    weights: object
+    weights: object = None
+    curve: Sequence[Row] = ()
 
 
 class Tools(NamedTuple):
@@ -80,6 +87,15 @@ class Folder:
     def rows(self) -> list[Row]:
         """The rows of all finished runs, in the order of the plan."""
         return [row for name in self.plan.runs if (row := self.finished(name)) is not None]
+
+    def curves(self) -> list[Row]:
+        """What all finished runs measured along the way, each row with the name of its run."""
+        return [
+            {"run": name, **row}
+            for name in self.plan.runs
+            if self.finished(name) is not None
+            for row in self._stored(name).get("curve", ())
+        ]
 
     def execute(self) -> list[Row]:
         """Executes what is not finished yet, and returns all rows in the order of the plan.
@@ -172,7 +188,9 @@ class Folder:
         if run.name in self.plan.needed:
             checkpoints.save(directory / _WEIGHTS, outcome.weights)
         result = {"row": row, "identity": identity, "config": run.config}
-        result["digest"] = digest({"row": row, "identity": identity})
+        if outcome.curve:
+            result["curve"] = list(outcome.curve)
+        result["digest"] = _digest(result)
         write_text(directory / _RESULT, json.dumps(result, indent=1, default=str))
         shutil.rmtree(directory / CHECKPOINT, ignore_errors=True)  # the result stands for it
         return row
@@ -181,8 +199,7 @@ class Folder:
         """What that run has left as its result: None if nothing, {} if it is damaged."""
         try:
             stored = json.loads((self._directory(name) / _RESULT).read_text())
-            mine = digest({"row": stored["row"], "identity": stored["identity"]})
-            return stored if stored["digest"] == mine else {}
+            return stored if stored["digest"] == _digest(stored) else {}
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):
@@ -210,3 +227,8 @@ class Folder:
 
     def _directory(self, name: str) -> Path:
         return self.root / "runs" / name
+
+
+def _digest(result: dict) -> str:
+    """Of the parts of a result that must be whole."""
+    return digest({name: result[name] for name in ("row", "identity", "curve") if name in result})

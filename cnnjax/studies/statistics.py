@@ -1,6 +1,6 @@
 """What few repetitions allow one to say: intervals, and verdicts on claims."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -68,3 +68,55 @@ class Claim(NamedTuple):
     statement: str
     verdict: Verdict
     numbers: str
+
+
+def values(rows: Iterable[Mapping], measure: str, /, **cells: object) -> dict[object, float]:
+    """{seed: measure} of the rows that have these cells.
+
+    Args:
+      rows: of results, with a column `seed`.
+      measure: a column.
+      cells: what other columns must hold.
+
+    Raises:
+      CnnjaxError: two of the rows have the same seed: the cells do not tell one arm from others.
+
+    >>> rows = [{"arm": "a", "seed": 0, "error": 9.0}, {"arm": "b", "seed": 0, "error": 8.0}]
+    >>> values(rows, "error", arm="b")
+    {0: 8.0}
+    """
+    found: dict[object, float] = {}
+    for row in rows:
+        if row.get(measure) is not None and all(row[k] == v for k, v in cells.items()):
+            if row["seed"] in found:
+                raise CnnjaxError(f"several rows of seed {row['seed']} have {cells}; name one arm")
+            found[row["seed"]] = row[measure]
+    return found
+
+
+def paired(
+    rows: Sequence[Mapping], measure: str, plus: Mapping[str, object], minus: Mapping[str, object]
+) -> list[float]:
+    """By how much one arm is above another in each seed that both have.
+
+    Args:
+      rows: of results, with a column `seed`.
+      measure: a column.
+      plus: cells of the rows of the one arm.
+      minus: cells of the rows of the other.
+    """
+    above, below = values(rows, measure, **plus), values(rows, measure, **minus)
+    return [above[seed] - below[seed] for seed in sorted(above.keys() & below)]
+
+
+def judge(statement: str, differences: Sequence[float], what: str, threshold: float = 0.0) -> Claim:
+    """The claim that differences lie above a threshold, decided by their interval.
+
+    Args:
+      statement: the claim.
+      differences: one for each seed.
+      what: is subtracted from what, e.g. "dropout − none".
+      threshold: see `above`.
+    """
+    interval = t_interval(differences)
+    return Claim(statement, above(interval, threshold), f"{what}: {interval}")

@@ -183,6 +183,6 @@ def test_an_absent_value_is_an_empty_cell():
 def test_claims_stand_beside_their_verdicts_and_numbers():
     out = console(width=120)
     claims = [Claim("Early layers are general", "supported", "AnB − base at n = 1: +0.0")]
-    out.print(claims_table(claims))
+    out.print(claims_table(claims, "points"))
     (line,) = [line for line in lines(out) if "Early" in line]
     assert re.search(r"Early layers are general\s+│ supported │ AnB − base at n = 1: \+0\.0", line)
