@@ -19,7 +19,7 @@ class Run:
     Attributes:
       name: unique in its study, and a file name.
       config: all that determines the numbers, as JSON values.
-      needs: names of the runs whose weights it starts from.
+      needs: names of the runs whose weights or rows it starts from.
       cost: multiply-adds, for the plan and the time that remains.
     """
 
@@ -56,7 +56,7 @@ class Plan:
 
     @property
     def needed(self) -> set[str]:
-        """The runs whose weights other runs start from."""
+        """The runs that others start from."""
         return {need for run in self.runs.values() for need in run.needs}
 
     def find(self, name: str) -> Run:

@@ -31,13 +31,17 @@ class Outcome(NamedTuple):
 
     Attributes:
       row: of results.
-      weights: for the runs that need them.
+      weights: for the runs that need them; None where it has none to give.
       curve: what was measured along the way, a row for each moment.
     """
 
     row: Row
     weights: object = None
     curve: Sequence[Row] = ()
+
+
+def _nothing_needed(name: str) -> Row:
+    raise KeyError(name)
 
 
 class Tools(NamedTuple):
@@ -48,12 +52,14 @@ class Tools(NamedTuple):
       weights: (name of a needed run, tree like its weights) -> the weights.
       on_steps: to be called with the number of steps taken so far.
       report: to be called with a sentence about anything unusual.
+      rows: name of a needed run -> its row.
     """
 
     directory: Path
     weights: Callable[[str, object], object]
     on_steps: Callable[[int], None]
     report: Callable[[str], None]
+    rows: Callable[[str], Row] = _nothing_needed
 
 
 Perform = Callable[[Run, Tools], Outcome]
@@ -117,7 +123,7 @@ class Folder:
         run = self.plan.find(name)
         if missing := [need for need in run.needs if self.finished(need) is None]:
             raise CnnjaxError(
-                f"run {name} starts from the weights of {' and '.join(missing)}, not finished in "
+                f"run {name} starts from {' and '.join(missing)}, not finished in "
                 f"{self.root}; do first: {' and '.join(f'--only {need}' for need in missing)}"
             )
 
@@ -172,9 +178,11 @@ class Folder:
                 self.watcher.begin(run, position)
             return checkpoints.restore(self._directory(name) / _WEIGHTS, like)
 
+        rows = {need: self.finished(need) for need in run.needs}.__getitem__
         try:
             outcome = self.perform(
-                run, Tools(directory, weights, self.watcher.steps, self.watcher.report)
+                run,
+                Tools(directory, weights, self.watcher.steps, self.watcher.report, rows),
             )
         except CnnjaxError as error:
             raise CnnjaxError(f"run {run.name}: {error}") from None
@@ -185,7 +193,7 @@ class Folder:
             "seconds": round(time.monotonic() - began, 3),
             "config_hash": identity[:16],
         }
-        if run.name in self.plan.needed:
+        if run.name in self.plan.needed and outcome.weights is not None:
             checkpoints.save(directory / _WEIGHTS, outcome.weights)
         result = {"row": row, "identity": identity, "config": run.config}
         if outcome.curve:

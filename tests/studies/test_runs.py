@@ -61,7 +61,7 @@ def test_one_run_alone_says_what_to_run_before(toy):
     toy.folder().execute_one("baseB")
     with pytest.raises(CnnjaxError) as error:
         toy.folder().execute_one("AB")
-    assert "starts from the weights of baseA, not finished" in str(error.value)
+    assert "starts from baseA, not finished" in str(error.value)
     assert "do first: --only baseA" in str(error.value)
     assert toy.performed == ["baseB"]
 
@@ -88,6 +88,27 @@ def test_a_run_starts_from_the_very_weights_of_the_run_it_needs(toy):
     (got,) = received
     kernel = np.asarray(given["params"]["conv1"]["kernel"])
     np.testing.assert_array_equal(np.asarray(got["params"]["conv1"]["kernel"]), kernel)
+
+
+def test_a_run_may_choose_by_the_rows_of_the_runs_it_needs_which_need_no_weights(toy):
+    def perform(run, tools):
+        if not run.needs:
+            return Outcome({"accuracy": run.config["value"]})
+        best = max(run.needs, key=lambda name: tools.rows(name)["accuracy"])
+        with pytest.raises(KeyError):
+            tools.rows("other")  # what is not declared does not count in the identity
+        return Outcome({"accuracy": -1.0, "best": best})
+
+    values = {"low": 1.0, "high": 3.0, "middle": 2.0, "other": 9.0}
+    runs = [Run(name, {"value": value}) for name, value in values.items()]
+    folder = toy.folder([*runs, Run("final", {}, ("low", "high", "middle"))])
+    folder.perform = perform
+    assert folder.execute()[-1]["best"] == "high"
+    assert list(toy.root.glob("runs/*/weights")) == []
+    folder = toy.folder([*runs[:2], Run("final", {}, ("low", "high"))])
+    assert folder.finished("final") is None  # chosen among others: another run
+    folder.perform = perform
+    assert folder.execute_one("final")["best"] == "high"  # by rows that were there already
 
 
 def test_the_checkpoint_of_a_training_goes_when_its_result_is_there(toy):

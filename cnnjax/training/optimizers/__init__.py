@@ -16,6 +16,7 @@ from cnnjax.training.optimizers.links import (
     weight_decay,
 )
 from cnnjax.training.optimizers.proximal import ftrl
+from cnnjax.training.optimizers.rates import rate_in_state, set_rate
 from cnnjax.training.optimizers.rules import (
     adagrad,
     adam_simplified,
@@ -46,8 +47,10 @@ __all__ = [
     "momentum_sgd",
     "nadam",
     "nesterov",
+    "rate_in_state",
     "rmsprop",
     "scale_by_stage",
+    "set_rate",
     "sgd",
     "weight_decay",
 ]
