@@ -17,8 +17,10 @@ from cnnjax.training import (
     create_state,
     evaluate,
     fit,
+    set_rate,
     trained_variables,
 )
+from cnnjax.training.fit import Measure
 from cnnjax.training.lines import Line, read_lines
 from cnnjax.training.steps import Augment
 from cnnjax.training.tasks import Task
@@ -32,7 +34,8 @@ class Trained(NamedTuple):
       variables: at its end; as drawn, if it diverged.
       test: loss and metrics on the test set; of a network that diverged those of guessing:
         accuracy 1 / classes and an infinite loss.
-      lines: of metrics; those with `validation_accuracy` were measured on the test set.
+      lines: of metrics; those with `validation_accuracy` were measured on the test set, and
+        have what `measure` gave.
       diverged: whether the loss ceased to be a number.
     """
 
@@ -48,11 +51,13 @@ def train_network(
     test: Dataset,
     *,
     optimizer: optax.GradientTransformation,
+    rate: float | None = None,
     steps: int,
     batch_size: int,
     seed: int,
     tools: Tools,
     evaluations: int = 1,
+    measure: Measure | None = None,
     augment: Augment | None = None,
     variables: Variables | None = None,
     task: Task = classification,
@@ -67,11 +72,13 @@ def train_network(
       train: images and labels.
       test: images and labels.
       optimizer: the same object for the same setting, so that seeds share a compiled step.
+      rate: the learning rate of an optimizer that has it in its state, see `rate_in_state`.
       steps: of the training.
       batch_size: examples a step.
       seed: of the weights, the order of the examples, dropout and augmentation.
       tools: of the run.
       evaluations: how often to look at the test set, at even distances; the last time at the end.
+      measure: what else to measure at each of these evaluations; see `fit`.
       augment: changes the training images as they come.
       variables: where training begins; drawn from `seed` by default.
       task: loss and metrics.
@@ -84,9 +91,10 @@ def train_network(
         variables = initialise(network, train.images.shape[1:], seed)
     every = max(1, steps // evaluations)
     held_out = jnp.asarray(test.images), jnp.asarray(test.labels)
+    state = create_state(variables, optimizer, jax.random.key(seed))
     try:
         state, lines = fit(
-            create_state(variables, optimizer, jax.random.key(seed)),
+            state if rate is None else set_rate(state, rate),
             (jnp.asarray(train.images), jnp.asarray(train.labels)),
             network=network,
             task=task,
@@ -97,6 +105,7 @@ def train_network(
             augment=augment,
             validation=held_out if evaluations > 1 else None,
             evaluate_every=every,
+            measure=measure,
             log_every=every,
             directory=tools.directory,
             on_steps=tools.on_steps,

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -13,12 +13,15 @@ from cnnjax.data import batch_indices, padded_batches
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
 from cnnjax.training import checkpoints
-from cnnjax.training.lines import Line, append_line, read_lines, write_lines
+from cnnjax.training.lines import Line, Sums, append_line, measured, read_lines, write_lines
 from cnnjax.training.state import TrainState, Variables, merge, trained_variables
 from cnnjax.training.steps import Augment, Batch, evaluate_batches, train_steps
 from cnnjax.training.tasks import Task
 
 CHECKPOINT = "checkpoint"
+
+Measure = Callable[[Variables], Mapping[str, float]]
+"""All variables, the frozen ones included -> numbers by name, a function of nothing else."""
 
 _MOST_STEPS = 512  # in one call of the compiled loop
 _CALL_SECONDS = 0.5  # what such a call should take, so that progress shows and Ctrl-C is heard
@@ -68,6 +71,7 @@ def fit(
     augment: Augment | None = None,
     validation: Batch | None = None,
     evaluate_every: int | None = None,
+    measure: Measure | None = None,
     log_every: int = 50,
     directory: Path | None = None,
     checkpoint_seconds: float = 10.0,
@@ -93,6 +97,9 @@ def fit(
       augment: changes the training images as they come, anew in every step; see `train_step`.
       validation: inputs and targets to evaluate on.
       evaluate_every: steps between evaluations; by default only after the last step.
+      measure: called at each evaluation, with or without `validation`, on the variables as they
+        stand; what it gives joins the line of metrics under its own names. A resumed run has it
+        from there: it is called again only for the steps that are taken again.
       log_every: steps between lines of metrics.
       directory: for `metrics.jsonl` and the checkpoint; nothing is written without it.
       checkpoint_seconds: a checkpoint is written with the first line after so many seconds.
@@ -125,7 +132,7 @@ def fit(
         lines = [line for line in read_lines(directory) if line["step"] <= taken]
         write_lines(directory, lines)
 
-    sums, saved = _Sums(), time.monotonic()
+    sums, saved = Sums(), time.monotonic()
     rows, call_seconds_known = 1, False  # the first call compiles: keep it short
     while taken < steps:
         boundary = min(steps, *(_next(taken, n) for n in (log_every, evaluate_every) if n))
@@ -158,12 +165,15 @@ def fit(
         if taken < boundary:
             continue
         line = {"step": taken} | task.report(sums.total)
-        sums = _Sums()
+        sums = Sums()
         last = taken == steps
-        if validation is not None and (last or (evaluate_every and taken % evaluate_every == 0)):
+        if last or (evaluate_every and taken % evaluate_every == 0):
             variables = merge(trained_variables(state), frozen)
-            found = task.report(_totals(network, task, variables, validation, start))
-            line |= {f"validation_{name}": value for name, value in found.items()}
+            if validation is not None:
+                found = task.report(_totals(network, task, variables, validation, start))
+                line |= {f"validation_{name}": value for name, value in found.items()}
+            if measure is not None:
+                line |= measured(measure(variables), line)
         lines.append(line)
         if directory is not None:
             append_line(directory, line)
@@ -229,19 +239,6 @@ def _totals(
         variables, *data, indices, mask, network=network, task=task, start=start
     )
     return {name: np.asarray(total) for name, total in sums.items()}
-
-
-class _Sums:
-    """Sums over steps in double precision, step by step: however the steps were grouped into
-    calls, the result has the same bits."""
-
-    def __init__(self) -> None:
-        self.total: dict[str, float | np.ndarray] = {}
-
-    def add(self, log: dict[str, np.ndarray]) -> None:
-        for name, values in log.items():
-            for value in values.astype(np.float64):
-                self.total[name] = self.total.get(name, 0.0) + value
 
 
 def _next(taken: int, every: int) -> int:

@@ -3,13 +3,44 @@
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+import numpy as np
+
+from cnnjax.errors import CnnjaxError
 
 Line = dict[str, float]
 """One line of metrics: the step and the means since the line before."""
 
 METRICS_FILE = "metrics.jsonl"
+
+
+class Sums:
+    """Sums over steps in double precision, step by step: however the steps were grouped into
+    calls, the result has the same bits."""
+
+    def __init__(self) -> None:
+        self.total: dict[str, float | np.ndarray] = {}
+
+    def add(self, log: Mapping[str, np.ndarray]) -> None:
+        for name, values in log.items():
+            for value in values.astype(np.float64):
+                self.total[name] = self.total.get(name, 0.0) + value
+
+
+def measured(found: Mapping[str, float], line: Line) -> Line:
+    """`found` as it joins a line of metrics.
+
+    Raises:
+      CnnjaxError: a name that the line has already.
+    """
+    if twice := sorted(found.keys() & line):
+        raise CnnjaxError(
+            f"`measure` gives {twice[0]!r}, which the line of metrics has already; give it "
+            "another name"
+        )
+    return {name: float(value) for name, value in found.items()}
 
 
 def read_lines(directory: Path) -> list[Line]:

@@ -86,6 +86,37 @@ def test_the_same_seed_gives_the_same_bits(data):
     assert first[1] == second[1]
 
 
+def norms(variables):
+    return {"norm": jnp.linalg.norm(variables["params"]["fc1"]["kernel"])}
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_what_is_measured_along_the_way_is_in_the_lines_of_the_evaluations(data, validated):
+    validation = data if validated else None
+    state, lines = fit(start(), data, validation=validation, measure=norms, **SETTINGS)
+    measured = {line["step"]: line["norm"] for line in lines if "norm" in line}
+    assert list(measured) == [10, 20, 30, 40]
+    assert len(set(measured.values())) == 4
+    assert measured[40] == float(norms(trained_variables(state))["norm"])
+    assert {step for step, line in enumerate(lines) if "validation_loss" in line} == (
+        {1, 3, 5, 7} if validated else set()
+    )
+
+
+@pytest.mark.parametrize("step", [9, 23, 39])
+def test_a_resumed_training_has_all_that_was_measured(data, tmp_path, step):
+    _, lines = fit(start(), data, measure=norms, **SETTINGS)
+    again = {"directory": tmp_path, "checkpoint_seconds": 0, "measure": norms} | SETTINGS
+    with pytest.raises(InterruptionError):
+        fit(start(), data, on_steps=interrupt_at(step), **again)
+    assert fit(start(), data, **again)[1] == lines
+
+
+def test_a_measure_cannot_take_the_place_of_a_metric(data):
+    with pytest.raises(CnnjaxError, match="`measure` gives 'loss', which the line of metrics has"):
+        fit(start(), data, measure=lambda _: {"loss": 0.0}, **SETTINGS)
+
+
 def test_another_seed_gives_another_order(data):
     first, _ = fit(start(), data, **SETTINGS)
     second, _ = fit(start(), data, **SETTINGS | {"seed": 4})
