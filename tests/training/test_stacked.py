@@ -84,13 +84,15 @@ def test_seeds_and_rates_side_by_side_give_what_they_give_one_by_one(network, ru
 
 
 def test_a_member_may_be_further_than_another(data):
-    settings = {"network": MLP, "task": classification, "optimizer": sgd(0.1)}
-    (once,), _ = one_by_one([start(MLP, sgd(0.1), 0)], [0], data, **settings)
-    both = stack([once, start(MLP, sgd(0.1), 0)])
-    again = jnp.stack([jnp.asarray(rows(0))] * 2)
-    states, _ = train_stacked(both, *data, again, **settings)
-    assert states.step.tolist() == [2 * STEPS, STEPS]
-    assert_same(unstack(states)[1], once)
+    optimizer = rate_in_state(momentum(1.0))
+    settings = {"network": MLP, "task": classification, "optimizer": optimizer}
+    make = partial(start, MLP, optimizer, rate=0.1)
+    once, _ = one_by_one([make(0), make(1)], [0, 1], data, **settings)
+    three = stack([once[0], make(0), make(1)])
+    indices = jnp.stack([jnp.asarray(rows(seed)) for seed in (0, 0, 1)])
+    states, _ = train_stacked(three, *data, indices, **settings)
+    assert states.step.tolist() == [2 * STEPS, STEPS, STEPS]
+    assert_same(unstack(states)[1:], once)
 
 
 def test_states_of_different_kinds_are_not_stacked():
@@ -137,21 +139,11 @@ def test_a_negative_rate_is_refused():
         set_rate(state, -1.0)
 
 
-def test_all_rates_share_one_program():
-    optimizer = rate_in_state(sgd(1.0))
-    data = jnp.zeros((4, 3, 3, 1), jnp.uint8), jnp.zeros(4, jnp.int32)
-    network = cnnjax.create("mlp", hidden=(), num_classes=2)
-    before = train_steps._cache_size()
+def test_all_rates_share_one_program(data):
+    optimizer = rate_in_state(momentum(1.0))
+    settings = {"network": MLP, "task": classification, "optimizer": optimizer}
+    sizes = []
     for rate in (0.1, 0.2, 0.3):
-        state = create_state(initialise(network, (3, 3, 1), 0), optimizer, jax.random.key(0))
-        train_steps(
-            set_rate(state, rate),
-            *data,
-            jnp.zeros((1, 4), jnp.int32),
-            jnp.int32(1),
-            {},
-            network=network,
-            task=classification,
-            optimizer=optimizer,
-        )
-    assert train_steps._cache_size() == before + 1
+        one_by_one([start(MLP, optimizer, 0, rate)], [0], data, **settings)
+        sizes.append(train_steps._cache_size())
+    assert len(set(sizes)) == 1
