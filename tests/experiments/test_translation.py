@@ -1,0 +1,271 @@
+"""The translation study: the lecture's networks, exact shifts, claims, figure and smoke run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from translation import Config, check, run, shrink
+from translation_figure import draw
+from translation_protocol import (
+    ALL,
+    NETWORKS,
+    STACKS,
+    TRAININGS,
+    Protocol,
+    Recipe,
+    directions,
+    moved_by,
+    on_ground,
+    random_shift,
+)
+from translation_report import COLUMNS, CURVE_COLUMNS, judge_all, losses, summarise
+
+from cnnjax import CnnjaxError
+from cnnjax.data import Dataset
+from cnnjax.data.augment import shift
+from cnnjax.models.ledger import ledger
+from cnnjax.studies.results import read_results
+
+SIZES = {"mlp": (3_836_410, 3_832_800), "lenet5": (61_706, 416_520)}
+STACK_SIZES = {"three-3x3": (27, 27), "one-7x7": (49, 49)}
+STACK_SIZES |= {"five-3x3": (45, 45), "one-11x11": (121, 121)}
+
+
+def protocol_of(config: Config) -> Protocol:
+    recipe = {name: getattr(config, name) for name in Recipe.__dataclass_fields__}
+    return Protocol(Recipe(**recipe), config.seeds, config.networks)
+
+
+@pytest.fixture(scope="module")
+def protocol(tmp_path_factory) -> Protocol:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNJAX_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return protocol_of(Config(steps=5))
+
+
+@pytest.fixture(scope="module")
+def smoked(tiny, tmp_path_factory):
+    """The folder of a whole study, done once."""
+    out = tmp_path_factory.mktemp("translation") / "out"
+    run(small(tiny, out))
+    return out
+
+
+def small(tiny, out) -> Config:
+    sizes = {"digit_size": 16, "canvas": 20, "stack_size": 8}
+    return Config(dataset=f"npz:{tiny}", smoke=True, out=out, **sizes)
+
+
+def rows(accuracies=None, shifted=None, noise=0.1, seeds=3):
+    """Rows of a whole study, and accuracy by shift: {(network, training): mean}."""
+    random, made, by_shift = np.random.RandomState(0), [], []
+    arms = [(name, training) for name in NETWORKS for training in TRAININGS]
+    for name, training in [*arms, *((name, "centred") for name in STACKS)]:
+        for seed in range(seeds):
+            row = dict.fromkeys(COLUMNS)
+            run = f"{name}-{training}-seed{seed}"
+            row |= {"run": run, "network": name, "training": training, "seed": seed}
+            count, cost = SIZES.get(name) or STACK_SIZES[name]
+            row |= {"parameters": count, "multiply_adds": cost}
+            accuracy = (accuracies or {}).get((name, training), 99.0) + noise * random.randn()
+            row |= {"accuracy": accuracy, "steps": 10}
+            if name in NETWORKS:
+                moved = (shifted or {}).get((name, training), 99.0) + noise * random.randn()
+                row["shifted_accuracy"] = moved
+                by_shift += [
+                    {"run": run, "shift": 0, "accuracy": accuracy, "worst": 0.0, "ink": 100.0},
+                    {"run": run, "shift": 1, "accuracy": moved + 5, "worst": 0.0, "ink": 100.0},
+                    {"run": run, "shift": 2, "accuracy": moved - 5, "worst": 0.0, "ink": 99.0},
+                ]
+            made.append(row)
+    return made, by_shift
+
+
+def verdicts(found) -> dict[str, str]:
+    return {claim.statement: claim.verdict for claim in judge_all(*found)}
+
+
+def test_the_networks_are_the_lectures(protocol):
+    for name, (parameters, multiply_adds) in SIZES.items():
+        assert protocol.sizes[name]["parameters"] == parameters
+        assert protocol.sizes[name]["multiply_adds"] == multiply_adds
+    assert protocol.networks["mlp"].hidden == (1200, 1200, 1200)
+
+
+@pytest.mark.parametrize(
+    ("row", "deep", "wide", "per_pair"),
+    [("7x7", "three-3x3", "one-7x7", (27, 49)), ("11x11", "five-3x3", "one-11x11", (45, 121))],
+)
+def test_stacks_see_equally_far_at_27_to_49_and_45_to_121_weights_a_pair(
+    protocol, row, deep, wide, per_pair
+):
+    fields, weights, costs = [], [], []
+    for name in (deep, wide):
+        counted = ledger(protocol.networks[name], (16, 16, 1))
+        layers = [r for r in counted.rows if r.stage not in ("conv1", "head")]
+        fields.append(layers[-1].field)
+        weights.append(sum(r.weights for r in layers) / 12**2)
+        costs.append(sum(r.multiply_adds for r in layers) / 12**2 / 16**2)
+    assert fields[0] == fields[1]
+    assert tuple(weights) == tuple(costs) == per_pair  # maps keep their size
+
+
+def test_every_arm_of_a_network_differs_in_the_training_alone(protocol):
+    runs = protocol.plan.runs
+    assert len(runs) == (2 * 2 + 4) * 3
+    for name in NETWORKS:
+        one, other = (runs[f"{name}-{training}-seed1"].config for training in TRAININGS)
+        assert {key for key in one if one[key] != other[key]} == {"training"}
+    configs = [runs[f"{name}-seed1"].config for name in STACKS]
+    assert {key for key in configs[0] for c in configs if c[key] != configs[0][key]} == {
+        *("network", "kernels")
+    }
+
+
+def test_by_default_no_shift_loses_a_pixel(protocol):
+    images = protocol.data.test.images
+    assert images.shape[1:] == (28, 28, 1)
+    for down, right in directions(Config.reach):
+        moved = moved_by(images, down, right)
+        assert moved.sum(dtype=np.int64) == images.sum(dtype=np.int64)
+
+
+def test_digits_are_moved_as_numpy_rolls_them_and_black_comes_in():
+    images = np.random.RandomState(0).randint(1, 256, (2, 6, 7, 1)).astype(np.uint8)
+    for down, right in [(0, 0), (2, 0), (-2, 3), (0, -1), (5, 6)]:
+        expected = np.roll(images, (down, right), axis=(1, 2))
+        rows, columns = np.indices((6, 7))
+        new = (rows - down < 0) | (rows - down >= 6) | (columns - right < 0)
+        expected[:, new | (columns - right >= 7)] = 0
+        np.testing.assert_array_equal(moved_by(images, down, right), expected)
+
+
+def test_each_shift_goes_in_eight_directions():
+    assert directions(0) == [(0, 0)]
+    found = directions(3)
+    assert len(found) == len(set(found)) == 8
+    assert all(max(abs(y), abs(x)) == 3 for y, x in found)
+
+
+def test_training_shifts_reach_as_far_as_tests_and_fill_with_black():
+    assert random_shift("shifted", 6, 28) == shift(6 / 28, fill="constant")
+    assert random_shift("centred", 6, 28) is None
+
+
+def test_images_stand_in_the_middle_of_their_ground():
+    images = np.full((1, 4, 4, 1), 9, np.uint8)
+    found = on_ground(Dataset(images, np.zeros(1, np.int32), ("a",)), 8).images[0, :, :, 0]
+    assert found.sum() == images.sum()
+    assert (found[2:6, 2:6] == 9).all()
+    with pytest.raises(CnnjaxError, match="4 x 4 pixels are larger than --canvas 3"):
+        on_ground(Dataset(images, np.zeros(1, np.int32), ("a",)), 3)
+
+
+def test_a_loss_is_the_mean_over_the_shifts_against_the_same_images_in_place():
+    found = rows({("mlp", "centred"): 98.0}, {("mlp", "centred"): 40.0}, noise=0.0)
+    assert losses(*found, "mlp") == [58.0] * 3
+    assert losses(*found, "lenet5") == [0.0] * 3
+
+
+def test_a_study_as_the_lecture_tells_it_supports_its_claims():
+    accuracies = {("mlp", "centred"): 98.5, ("lenet5", "centred"): 99.0}
+    accuracies |= {("one-7x7", "centred"): 97.0, ("one-11x11", "centred"): 97.0}
+    moved = {("mlp", "centred"): 40.0, ("lenet5", "centred"): 60.0, ("mlp", "shifted"): 95.0}
+    found = verdicts(rows(accuracies, moved))
+    assert len(found) == 13
+    assert set(found.values()) == {"supported"}
+
+
+def test_a_study_of_the_opposite_contradicts_them():
+    accuracies = {("mlp", "centred"): 97.0}
+    accuracies |= {("three-3x3", "centred"): 97.0, ("five-3x3", "centred"): 97.0}
+    moved = {("mlp", "centred"): 96.0, ("lenet5", "centred"): 70.0, ("mlp", "shifted"): 80.0}
+    moved |= {("lenet5", "shifted"): 60.0}
+    found = verdicts(rows(accuracies, moved))
+    counted = [name for name in found if "fewer" in name or "cost" in name]
+    assert {found.pop(name) for name in counted} == {"supported"}
+    assert len(counted) == 5
+    assert set(found.values()) == {"contradicted"}
+
+
+def test_counts_the_wrong_way_round_contradict_without_any_spread():
+    made, by_shift = rows()
+    for row in made:
+        if row["network"] == "three-3x3":
+            row["parameters"] = 50
+    found = verdicts((made, by_shift))
+    name = "Three 3x3 for one 7x7: fewer parameters (lectures 3 and 5)"
+    assert found[name] == "contradicted"
+
+
+def test_a_single_seed_decides_no_difference():
+    found = rows({("mlp", "centred"): 90.0}, {("mlp", "centred"): 30.0}, seeds=1)
+    claims = [claim for claim in judge_all(*found) if "one value" in claim.numbers]
+    assert len(claims) == 8
+    assert {claim.verdict for claim in claims} == {"undecided"}
+
+
+def test_the_table_has_parameters_and_accuracy_side_by_side():
+    columns, lines = summarise(rows(noise=0.0)[0])
+    assert columns[2:] == ["parameters", "multiply-adds", "in place", "shifted"]
+    assert lines[0] == ["MLP", "centred", "3,836,410", "3,832,800", "99.0 ± 0.0", "99.0 ± 0.0"]
+    assert lines[-1][0] in ("five 3x3", "one 11x11")
+    assert lines[-1][-1] == ""
+
+
+def test_the_figure_has_shifts_parameters_and_stacks():
+    figure = draw(*rows(), "digits, 3 seeds")
+    first, second, third = figure.axes
+    assert first.get_legend_handles_labels()[1] == [
+        *("MLP, trained on centred digits", "MLP, trained on shifted digits"),
+        *("LeNet-5, trained on centred digits", "LeNet-5, trained on shifted digits"),
+    ]
+    assert "1.0 % of the ink lost" in first.get_xlabel()
+    assert second.get_xscale() == "log"
+    assert "three 3x3: 27 parameters" in third.get_legend_handles_labels()[1]
+    assert all("%" in axes.get_ylabel() for axes in figure.axes)
+    assert "digits, 3 seeds" in figure.get_suptitle()
+
+
+def test_the_smoke_run_leaves_a_whole_study(smoked):
+    names = {path.name for path in smoked.iterdir()}
+    assert {"results.csv", "curves.csv", "figure.svg", "figure.png", "report.json"} <= names
+    found = read_results(smoked / "results.csv")
+    assert tuple(found[0]) == COLUMNS
+    assert {row["network"] for row in found} == {"mlp", "one-7x7", "three-3x3"}
+    measured = read_results(smoked / "curves.csv")
+    assert tuple(measured[0]) == CURVE_COLUMNS
+    assert [row["shift"] for row in measured] == [0, 1] * 4
+    assert {row["ink"] for row in measured} == {100}
+
+
+def test_the_same_command_again_runs_nothing(smoked, tiny, capsys):
+    before = (smoked / "results.csv").read_bytes()
+    run(small(tiny, smoked))
+    assert capsys.readouterr().out.count("already finished") == 8
+    assert (smoked / "results.csv").read_bytes() == before
+
+
+def test_the_smoke_form_has_a_folder_of_its_own():
+    assert shrink(Config()).out.name == "translation-smoke"
+
+
+@pytest.mark.parametrize(
+    ("flag", "changes"),
+    [
+        ("--canvas is 8", {"canvas": 8}),
+        ("--reach is 0", {"reach": 0}),
+        ("--reach is 28", {"reach": 28}),
+        ("--probes is 0", {"probes": 0}),
+        ("--stack-rate is inf", {"stack_rate": float("inf")}),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(flag, changes):
+    with pytest.raises(CnnjaxError, match=flag):
+        check(replace(Config(), **changes))
+
+
+def test_an_unknown_network_is_refused(tiny):
+    config = replace(small(tiny, None), networks=("vgg16",), steps=1)
+    with pytest.raises(CnnjaxError, match=f"there is no network 'vgg16'.*there are {ALL[0]}, "):
+        protocol_of(config)
