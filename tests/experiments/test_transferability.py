@@ -184,9 +184,7 @@ def test_a_single_split_decides_nothing(same, copy, capsys):
 def test_one_run_alone_says_which_runs_must_come_before(config, tmp_path):
     with pytest.raises(CnnjaxError) as error:
         run(config(only="split1-A1B"))
-    assert "run split1-A1B starts from split1-baseA, not finished" in str(
-        error.value
-    )
+    assert "run split1-A1B starts from split1-baseA, not finished" in str(error.value)
     assert "do first: --only split1-baseA" in str(error.value)
     assert not (tmp_path / "out" / "runs").exists()
 

@@ -248,9 +248,7 @@ def test_other_images_under_the_same_name_are_another_configuration(config, tmp_
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (("--network", "lenet6"), "error: there is no network 'lenet6'"),
         (("--treatments", "AnB", "AnC"), "error: there is no treatment 'AnC'"),
-        (("--layers", "1-9"), "error: --layers asks for n = 4"),
     ],
 )
 def test_on_the_command_line_it_is_one_line_and_status_2(study, flags, expected):

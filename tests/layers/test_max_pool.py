@@ -45,7 +45,7 @@ def random(seed, shape, dtype=jnp.float32):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_values_and_gradients_are_those_of_numpy_and_flax_ties_included(data):
     draw = data.draw

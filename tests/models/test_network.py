@@ -40,7 +40,7 @@ def only(variables, stages):
     return {c: {s: g[s] for s in stages if s in g} for c, g in variables.items()}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.sampled_from(QUICK), st.data())
 def test_slices_at_any_cuts_compose_to_the_whole_and_need_only_their_own_variables(
     made, name, data

@@ -1,7 +1,5 @@
 """The gallery of augmentations: what it shows, and what it refuses."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +9,12 @@ from PIL import Image
 from cnnjax.data import augment
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPT = SCRIPTS / "augment_gallery.py"
 
 
 @pytest.fixture(autouse=True)
 def scripts(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
-
-
-def run(*flags, cwd):
-    command = [sys.executable, SCRIPTS / "augment_gallery.py", *flags]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def kinds(rows):
@@ -59,8 +53,8 @@ def test_the_picture_shows_the_image_and_two_draws_of_each_strength(monkeypatch)
 
 
 @pytest.mark.slow
-def test_the_command_writes_a_small_picture(tmp_path):
-    done = run("--dataset", "digits", "--out", "gallery.png", cwd=tmp_path)
+def test_the_command_writes_a_small_picture(tmp_path, run_script):
+    done = run_script(SCRIPT, "--dataset", "digits", "--out", "gallery.png", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["gallery.png"]
     assert (tmp_path / "gallery.png").stat().st_size < 400_000
@@ -75,8 +69,8 @@ def test_the_command_writes_a_small_picture(tmp_path):
         (["--dataset", "digits", "--seed", "-1"], "--seed -1 is negative"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path, flags, says):
-    done = run(*flags, cwd=tmp_path)
+def test_a_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path, run_script, flags, says):
+    done = run_script(SCRIPT, *flags, cwd=tmp_path)
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stderr.count("\n") == 1

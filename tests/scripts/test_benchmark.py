@@ -221,14 +221,10 @@ def test_a_document_without_marks_is_left_alone(tmp_path):
         (["--only-report", "--out", "nowhere.json"], "nowhere.json is no report"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path, flags, message):
-    done = subprocess.run(
-        [sys.executable, SCRIPTS / "benchmark.py", *flags],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_a_mistake_on_the_command_line_is_one_line_and_status_2(
+    tmp_path, run_script, flags, message
+):
+    done = run_script(SCRIPTS / "benchmark.py", *flags, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

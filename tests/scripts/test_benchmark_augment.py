@@ -1,14 +1,13 @@
 """The benchmark of augmentation: what is compared, and what it writes. Nothing is timed here."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPT = SCRIPTS / "benchmark_augment.py"
 
 REPORT = {
     "machine": {"processor": "P", "cores": 2, "system": "Linux x86_64", "load_before": 0.1},
@@ -33,11 +32,6 @@ def scripts(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
 
 
-def run(*flags, cwd):
-    command = [sys.executable, SCRIPTS / "benchmark_augment.py", *flags]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-
-
 def test_grey_images_are_not_given_to_what_changes_colours():
     from benchmark_augment import augmentations
 
@@ -53,12 +47,12 @@ def test_grey_images_are_not_given_to_what_changes_colours():
             assert jax.eval_shape(one, jax.random.key(0), batch).shape == batch.shape
 
 
-def test_the_report_becomes_a_table(tmp_path):
+def test_the_report_becomes_a_table(tmp_path, run_script):
     (tmp_path / "report.json").write_text(json.dumps(REPORT))
     document = tmp_path / "benchmarks.md"
     document.write_text("<!-- augment: written by a command -->\nold\n<!-- end of augment -->\n")
     flags = ["--only-report", "--out", "report.json", "--markdown", "benchmarks.md"]
-    done = run(*flags, cwd=tmp_path)
+    done = run_script(SCRIPT, *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     text = document.read_text()
     assert "| 32 x 32 x 3 | flip | 0.50 | 0.40 to 0.61 | 256,000 | 1.2% |" in text
@@ -74,8 +68,10 @@ def test_the_report_becomes_a_table(tmp_path):
         (["--only-report"], "--only-report needs --out"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path, flags, message):
-    done = run(*flags, cwd=tmp_path)
+def test_a_mistake_on_the_command_line_is_one_line_and_status_2(
+    tmp_path, run_script, flags, message
+):
+    done = run_script(SCRIPT, *flags, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -83,8 +79,10 @@ def test_a_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path, flags,
 
 
 @pytest.mark.slow
-def test_measuring_writes_a_report_of_both_kinds_of_images(tmp_path):
-    done = run("--batch-size", "4", "--repeats", "2", "--out", "report.json", cwd=tmp_path)
+def test_measuring_writes_a_report_of_both_kinds_of_images(tmp_path, run_script):
+    done = run_script(
+        SCRIPT, "--batch-size", "4", "--repeats", "2", "--out", "report.json", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "report.json").read_text())["augmentations"]
     assert {tuple(row["images"]) for row in rows} == {(32, 32, 3), (28, 28, 1)}

@@ -1,8 +1,6 @@
 """The command that diagnoses a run, on real short trainings and on damaged files."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -114,21 +112,12 @@ def test_the_target_is_an_option(tmp_path, capsys):
     assert "diagnosis  good" in command(capsys, tmp_path, ("target", 0.6))
 
 
-def refused(*arguments):
-    done = subprocess.run(
-        [sys.executable, str(SCRIPTS / "diagnose.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def test_a_mistake_is_one_line_on_standard_error(tmp_path, run_script):
+    done = run_script(SCRIPTS / "diagnose.py", tmp_path)
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
-    return line
-
-
-def test_a_mistake_is_one_line_on_standard_error(tmp_path):
-    assert "cannot be read" in refused(tmp_path)
+    assert "cannot be read" in line
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,13 @@ class Tiny:
         return run("-c", RUN, str(self.folder), str(SCRIPT), "tiny_chars", *arguments, tiny=self)
 
 
+@pytest.fixture
+def prepare(run_script, tiny, monkeypatch):
+    """The command in this process, for what it refuses before it needs the builder."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tiny.data_dir))
+    return lambda *flags: run_script(SCRIPT, *flags)
+
+
 def run(*arguments, tiny):
     environment = os.environ | {"TFDS_DATA_DIR": str(tiny.data_dir)}
     return subprocess.run(
@@ -105,19 +112,19 @@ def tiny(tmp_path):
     return Tiny(tmp_path)
 
 
-def test_help_describes_the_command(tiny):
-    result = run(str(SCRIPT), "--help", tiny=tiny)
+def test_help_describes_the_command(prepare):
+    result = prepare("--help")
     assert result.returncode == 0
     for words in ("--data-dir", "--manual-dir", "tfds:NAME", "prepare"):
         assert words in result.stdout
 
 
-def test_an_unknown_name_is_met_with_close_ones(tiny):
-    refused(run(str(SCRIPT), "mnisst", tiny=tiny), "has no 'mnisst'", "did you mean mnist")
+def test_an_unknown_name_is_met_with_close_ones(prepare):
+    refused(prepare("mnisst"), "has no 'mnisst'", "did you mean mnist")
 
 
-def test_a_malformed_name_is_refused(tiny):
-    refused(run(str(SCRIPT), "../mnist", tiny=tiny), "is no name of a data set")
+def test_a_malformed_name_is_refused(prepare):
+    refused(prepare("../mnist"), "is no name of a data set")
 
 
 def test_missing_files_are_listed_with_size_checksum_and_place(tiny):
@@ -130,8 +137,8 @@ def test_missing_files_are_listed_with_size_checksum_and_place(tiny):
     assert not tiny.data_dir.exists()
 
 
-def test_the_files_of_well_known_data_sets_are_known(tiny):
-    result = run(str(SCRIPT), "mnist", "--manual-dir", str(tiny.files), tiny=tiny)
+def test_the_files_of_well_known_data_sets_are_known(prepare, tiny):
+    result = prepare("mnist", "--manual-dir", str(tiny.files))
     refused(result, "4 of the 4 files of 'mnist' are missing", "train-images-idx3-ubyte.gz")
     assert "9912422 bytes" in result.stdout
 
@@ -144,8 +151,8 @@ def test_a_file_of_another_content_is_refused(tiny):
     assert not tiny.data_dir.exists()
 
 
-def test_a_data_set_that_must_be_downloaded_by_hand_says_so(tiny):
-    refused(run(str(SCRIPT), "imagenet2012", tiny=tiny), "--manual-dir DIR", "ILSVRC2012")
+def test_a_data_set_that_must_be_downloaded_by_hand_says_so(prepare):
+    refused(prepare("imagenet2012"), "--manual-dir DIR", "ILSVRC2012")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is not None, reason="has TensorFlow")
