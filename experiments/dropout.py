@@ -1,0 +1,183 @@
+"""Dropout: a simple way to prevent neural networks from overfitting.
+
+Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov 2014 (JMLR 15:1929-1958). In parts:
+  architectures  figure 4, the lecture's: six networks with dropout and without
+  rate           figure 9: p, with n units or with p n units fixed
+  size           figure 10: training sets from few images to all
+  regularisers   table 9: L2, L1, max-norm, dropout, and two together
+  sparsity       figures 7, 8: features and activations of an autoencoder
+  monte-carlo    figure 11: averages of k sampled networks against weight scaling
+  convolutional  tables 3, 4: dropout in no, the fully connected, or all layers
+
+p is the probability of KEEPING a unit: 0.5, and 0.8 of pixels; the part on rates keeps all pixels.
+Every arm has the same seeds, images and order of images, and the same learning rate; claims are
+decided by paired differences of test error over the seeds. Accuracy is the one after the last
+step; nothing is selected on test images. Against the paper: layers are --width times as wide
+(p n too), SGD with momentum 0.95 runs one cosine for --steps instead of 1,000,000 updates, there is
+no final training on validation images, L1 and KL sparsity are replaced by L1 alone, and max-norm
+goes with dropout in every part but where it is compared.
+
+The paper, MNIST, % test error: six networks 1.6 to 2.0 without and 1.0 to 1.4 with dropout;
+3 x 1024 with dropout and max-norm 1.06; L2 1.62, max-norm 1.35, dropout + L2 1.25, dropout +
+max-norm 1.05; CIFAR-10 without 14.98, fully connected 14.32, all layers 12.61. To follow it:
+  python experiments/dropout.py --dataset npz:mnist.npz --width 1 --batch-size 100
+      --steps 1000000 --sizes 100 500 1000 5000 10000 50000
+
+By default: handwritten digits of 8 x 8 pixels, a few minutes on two CPU cores.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from math import inf
+from pathlib import Path
+from typing import Annotated
+
+from dropout_arms import ARCHITECTURES, PARTS, Penalties, arms
+from dropout_figure import draw
+from dropout_protocol import COLUMNS, CURVE_COLUMNS, Protocol, Recipe
+from dropout_report import judge, line_of, summarise
+from tyro.conf import arg
+
+from cnnjax import command
+from cnnjax.command import unset
+from cnnjax.errors import CnnjaxError
+from cnnjax.studies.runs import Row
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct
+
+STUDY = "dropout"
+
+
+@dataclass(frozen=True)
+class Config(StudyConfig):
+    dataset: str = "digits"
+    """digits, glyphs/latin, npz:PATH, folder:PATH, mnist, cifar10, tfds:NAME ..."""
+    image_size: Annotated[int | None, unset("PIXELS", "as they are")] = None
+    """Bring the images to this side."""
+    parts: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = PARTS
+    """The parts to run."""
+    architectures: Annotated[tuple[str, ...], arg(metavar="LxN ...")] = ARCHITECTURES
+    """L hidden layers of N units each, of the first part."""
+    rates: Annotated[tuple[float, ...], arg(metavar="P ...")] = (0.1, 0.2, 0.5, 0.8, 1.0)
+    """Values of p, of the second part."""
+    sizes: Annotated[tuple[int, ...], arg(metavar="N ...")] = (50, 100, 200, 400)
+    """Training images, of the third part; all of them come last."""
+    width: float = 0.25
+    """Layers are so many times as wide as the paper's."""
+    seeds: int = 3
+    """Repetitions of every arm."""
+    train_images: Annotated[int | None, unset("INT", "all")] = None
+    """Train on so many images only, drawn at random for each seed."""
+    steps: int = 2000
+    """Of every training."""
+    batch_size: int = 50
+    """Images a step."""
+    learning_rate: float = 0.02
+    """The highest; it falls along a cosine."""
+    max_norm: float = 2.0
+    """c, the longest that the incoming weights of a unit may be."""
+    l2: float = 1e-3
+    """Weight decay where L2 is compared."""
+    l1: float = 1e-4
+    """Of the absolute weights where L1 is compared."""
+    out: Path = Path("results/dropout")
+    """Where results.csv, the figure and the runs go; the same command goes on there."""
+
+
+def run(config: Config) -> None:
+    """Plans, runs what is missing, and reports."""
+    conduct(declare, shrink(config) if config.smoke else config)
+
+
+def declare(config: Config) -> Study:
+    """The study that the flags ask for."""
+    check(config)
+    penalties = Penalties(config.max_norm, config.l2, config.l1)
+    chosen = arms(
+        config.parts,
+        dict.fromkeys(config.architectures),
+        sorted(set(config.rates)),
+        (*sorted(set(config.sizes)), None),
+        penalties,
+    )
+    recipe = Recipe(**{name: getattr(config, name) for name in Recipe.__dataclass_fields__})
+    protocol = Protocol(recipe, chosen, config.seeds)
+    return Study(
+        name=STUDY,
+        config=asdict(recipe) | asdict(penalties) | {"data": protocol.fingerprint},
+        plan=protocol.plan,
+        perform=protocol.perform,
+        columns=COLUMNS,
+        curve_columns=CURVE_COLUMNS,
+        report=lambda rows, curves: report(config, protocol, rows, curves),
+        examples_per_step=config.batch_size,
+        brief=line_of,
+        decided_by="points of test error, 95 % interval over the seeds",
+    )
+
+
+def report(
+    config: Config, protocol: Protocol, rows: Sequence[Row], curves: Sequence[Row]
+) -> Report:
+    """Draws and judges the rows of the whole plan."""
+    kind, colon, path = config.dataset.partition(":")
+    data = Path(path).name if colon else kind
+    title = (
+        f"Dropout on {data}: {protocol.count:,} training images, {config.steps:,} steps of "
+        f"{config.batch_size}, layers {config.width:g} times as wide as the paper's, "
+        f"{config.seeds} seeds"
+    )
+    return Report(
+        draw(rows, curves, title, protocol.shape),
+        judge(rows),
+        "Test error in %: mean ± 95 % interval",
+        *summarise(rows),
+    )
+
+
+def check(config: Config) -> None:
+    """Refuses numbers and names that cannot be."""
+    positive = "more than 0"
+    for flag, value, possible, allowed in (
+        ("seeds", config.seeds, config.seeds >= 1, "at least 1"),
+        ("steps", config.steps, config.steps >= 1, "at least 1"),
+        ("batch-size", config.batch_size, config.batch_size >= 1, "at least 1"),
+        ("width", config.width, 0 < config.width < inf, positive),
+        ("learning-rate", config.learning_rate, 0 < config.learning_rate < inf, positive),
+        ("max-norm", config.max_norm, 0 < config.max_norm < inf, positive),
+        ("l2", config.l2, 0 < config.l2 < inf, positive),
+        ("l1", config.l1, 0 < config.l1 < inf, positive),
+        *(
+            ("rates", p, 0 < p <= 1, "probabilities, each more than 0 and at most 1")
+            for p in config.rates
+        ),
+        *(("sizes", n, n >= 1, "numbers of images, each at least 1") for n in config.sizes),
+    ):
+        if not possible:
+            raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {allowed}")
+    if config.train_images is not None and config.train_images < 1:
+        raise CnnjaxError(
+            f"--train-images is {config.train_images}, which cannot be; give at least 1"
+        )
+    if not config.parts:
+        raise CnnjaxError(f"--parts is empty; give one or more of {', '.join(PARTS)}")
+    if unknown := [part for part in config.parts if part not in PARTS]:
+        raise CnnjaxError(f"there is no part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
+    for name in config.architectures:
+        if not re.fullmatch(r"[1-9][0-9]?x[1-9][0-9]{0,4}", name):
+            raise CnnjaxError(
+                f"--architectures {name!r} is no network; give layers x units, e.g. 3x1024"
+            )
+
+
+def shrink(config: Config) -> Config:
+    """The smoke form: the same path through the code, a few steps of small networks."""
+    out = config.out if config.out != Config.out else Path("results/dropout-smoke")
+    small = {"steps": 3, "batch_size": 8, "width": 1 / 128, "seeds": 2, "rates": (0.5, 1.0)}
+    return replace(
+        config, out=out, architectures=("2x1024",), sizes=(20,), train_images=60, **small
+    )
+
+
+if __name__ == "__main__":
+    command.main(Config, run, __doc__)
