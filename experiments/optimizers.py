@@ -58,6 +58,8 @@ class Config(StudyConfig):
     """The rules to run."""
     seeds: int = 3
     """Trainings at the tuned rate."""
+    walk_steps: int = 3000
+    """Length of the walks on surfaces."""
     steps: int = 180
     """Length of every training, those that tune included."""
     batch_size: int = 32
@@ -126,6 +128,7 @@ def check(config: Config) -> None:
     """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
     for flag, value in (
         ("seeds", config.seeds),
+        ("walk-steps", config.walk_steps),
         ("steps", config.steps),
         ("batch-size", config.batch_size),
         ("rates", config.rates),
@@ -147,7 +150,7 @@ def shrink(config: Config) -> Config:
     """The smoke form: the same path through the code, three rules and a few steps."""
     out = config.out if config.out != Config.out else Path("results/optimizers-smoke")
     rules = config.optimizers if config.optimizers != Config.optimizers else SMOKE_RULES
-    small = {"seeds": 2, "steps": 20, "batch_size": 8, "rates": 3}
+    small = {"seeds": 2, "walk_steps": 200, "steps": 20, "batch_size": 8, "rates": 3}
     return replace(config, out=out, optimizers=rules, **small)
 
 

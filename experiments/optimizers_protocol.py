@@ -8,13 +8,11 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 import numpy as np
-from optimizers_rules import ADAMW_DECAY, LECTURE, choose, grid, optimizer_of
+from optimizers_rules import ADAMW_DECAY, LECTURE, choose, first_cells, grid, optimizer_of
 from optimizers_surfaces import (
     RATES,
     SLOPES,
-    STEPS,
     SURFACES,
-    first_cells,
     perform_slope,
     perform_surface,
     tuning_starts,
@@ -59,6 +57,7 @@ class Recipe:
     dataset: str
     image_size: int | None
     network: str
+    walk_steps: int
     steps: int
     batch_size: int
     rates: int
@@ -94,7 +93,7 @@ class Protocol:
         self.network = cnnjax.create(recipe.network, num_classes=self.train.num_classes)
         check_takes(self.network, self.train.images.shape[1:])
         self._multiply_adds = sum(multiply_adds(self.network, self.train.images.shape[1:]).values())
-        walks = [run for rule in rules for run in _walks(rule)]
+        walks = [run for rule in rules for run in _walks(rule, recipe.walk_steps)]
         self.plan = Plan([*walks, *(run for rule in rules for run in self._trainings(rule, seeds))])
 
     def perform(self, run: Run, tools: Tools) -> Outcome:
@@ -200,8 +199,8 @@ class Protocol:
         return round(1000 * min(paces), 3)
 
 
-def _walks(rule: str) -> Iterator[Run]:
-    walks = {"rule": rule, "steps": STEPS}
+def _walks(rule: str, steps: int) -> Iterator[Run]:
+    walks = {"rule": rule, "steps": steps}
     for i, slope in enumerate(SLOPES):
         config = {"kind": "slope", "slope": slope, "seed": i}
         yield Run(f"slope-{rule}-start{i}", walks | config, cost=1e5)

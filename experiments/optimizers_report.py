@@ -130,7 +130,7 @@ def judge(rows: Iterable[Row]) -> list[Claim]:
     add(
         "AdaGrad's steps die away on an even slope, RMSProp's do not",
         arms.more("last_step", ("rmsprop",), ("adagrad",), **slope),
-        "length of step 3000 in rates, RMSProp − AdaGrad",
+        "length of the last step in rates, RMSProp − AdaGrad",
         3,
     )
     add(

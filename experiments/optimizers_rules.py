@@ -1,10 +1,11 @@
-"""The update rules of the study, and the rates at which each is tried."""
+"""The update rules of the study, the rates at which each is tried, and what all rows have."""
 
 from collections.abc import Sequence
 
 import optax
 
 from cnnjax.errors import CnnjaxError
+from cnnjax.studies.plans import Run
 from cnnjax.studies.runs import Row
 from cnnjax.training import create_optimizer, rate_in_state
 
@@ -60,3 +61,10 @@ def choose(rows: Sequence[Row]) -> float:
             "another network"
         )
     return min((row["validation_loss"], row["rate"]) for row in measured)[1]
+
+
+def first_cells(run: Run, where: str, rate: float, rates_tried: int) -> Row:
+    """The cells that every row has."""
+    config = run.config
+    cells: Row = {"kind": config["kind"], "where": where, "rule": config["rule"]}
+    return cells | {"seed": config["seed"], "rate": rate, "rates_tried": rates_tried}

@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from optimizers_rules import first_cells
 
 from cnnjax.data.randomness import stream
 from cnnjax.studies.plans import Run
-from cnnjax.studies.runs import Outcome, Row, Tools
+from cnnjax.studies.runs import Outcome, Tools
 from cnnjax.training import create_optimizer, rate_in_state
 
-STEPS = 3000
 RATES = tuple(round(10 ** (k / 4), 7) for k in range(-16, 2))
 """The same for every rule: 18 from 1e-4 to 1.78, the size of the surfaces, in steps of 1.78."""
 
@@ -93,9 +93,14 @@ SLOPES = (1.0, 0.1, 10.0)
 
 
 def walk(
-    rule: str, surface: str, starts: Sequence[Place], rates: Sequence[float], slope: float = 1
+    rule: str,
+    surface: str,
+    starts: Sequence[Place],
+    rates: Sequence[float],
+    steps: int,
+    slope: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Walks `STEPS` steps from each of up to 8 starts at each of up to 18 rates.
+    """Walks from each of up to 8 starts at each of up to 18 rates.
 
     AdamW has no weight decay here, and is Adam.
 
@@ -104,6 +109,7 @@ def walk(
       surface: one of `SURFACES`, or "slope".
       starts: (t1, t2) each.
       rates: learning rates.
+      steps: of every walk.
       slope: of "slope".
 
     Returns:
@@ -112,7 +118,7 @@ def walk(
     """
     # One program for any number of them: the last is repeated.
     padded = [*starts, *[starts[-1]] * (TUNING_STARTS - len(starts))]
-    places, losses = _walker(rule)(
+    places, losses = _walker(rule, steps)(
         [*SURFACES, "slope"].index(surface),
         jnp.asarray(padded, jnp.float32),
         jnp.asarray([*rates, *[rates[-1]] * (len(RATES) - len(rates))], jnp.float32),
@@ -123,7 +129,7 @@ def walk(
 
 
 @cache
-def _walker(rule: str) -> Callable[..., tuple[jax.Array, jax.Array]]:
+def _walker(rule: str, steps: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """The program of one rule for all surfaces: every rule acts on each number alone."""
     settings = {"weight_decay": 0.0} if rule == "adamw" else {}
     optimizer = rate_in_state(create_optimizer(rule, 1.0, **settings))
@@ -147,7 +153,7 @@ def _walker(rule: str) -> Callable[..., tuple[jax.Array, jax.Array]]:
 
         theta = jnp.tile(starts, (len(rates), 1, 1))
         state = optimizer.init(theta)._replace(rate=rates[:, None, None])
-        places = jax.lax.scan(step, (theta, state), length=STEPS)[1]
+        places = jax.lax.scan(step, (theta, state), length=steps)[1]
         places = jnp.concatenate([theta[None], places])
         return places, loss(places)
 
@@ -168,10 +174,10 @@ def tuning_starts(surface: str) -> list[Place]:
 
 
 @cache
-def tuned(rule: str, surface: str) -> float:
+def tuned(rule: str, surface: str, steps: int) -> float:
     """The rate of `RATES` that arrives in the fewest steps, meant over `tuning_starts`; of equal
     ones the lowest."""
-    _, losses = walk(rule, surface, tuning_starts(surface), RATES)
+    _, losses = walk(rule, surface, tuning_starts(surface), RATES, steps)
     means = arrival(losses, SURFACES[surface].lowest).mean(axis=1)
     return RATES[int(np.argmin(means))]
 
@@ -187,23 +193,16 @@ def arrival(losses: np.ndarray, lowest: float) -> np.ndarray:
     return len(losses) - np.argmax(above[::-1], axis=0)
 
 
-def first_cells(run: Run, where: str, rate: float, rates_tried: int) -> Row:
-    """The cells that every row has."""
-    config = run.config
-    cells: Row = {"kind": config["kind"], "where": where, "rule": config["rule"]}
-    return cells | {"seed": config["seed"], "rate": rate, "rates_tried": rates_tried}
-
-
 def perform_slope(run: Run, tools: Tools) -> Outcome:
     """Steps on a constant slope at rate 1, and so in rates: the first, the last, and some of them
     for the figure."""
-    slope = run.config["slope"]
-    places, _ = walk(run.config["rule"], "slope", [(0.0, 0.0)], [1.0], slope)
-    tools.on_steps(STEPS)
+    slope, steps = run.config["slope"], run.config["steps"]
+    places, _ = walk(run.config["rule"], "slope", [(0.0, 0.0)], [1.0], steps, slope)
+    tools.on_steps(steps)
     lengths = np.diff(places[:, 0, 0, 0].astype(np.float64))
     row = first_cells(run, f"slope {slope:g}", 1.0, 1)
     row |= {"first_step": _short(lengths[0]), "last_step": _short(lengths[-1])}
-    shown = moments(STEPS)[1:] if run.config["seed"] == 0 else ()
+    shown = moments(steps)[1:] if run.config["seed"] == 0 else ()
     return Outcome(row, curve=[{"step": t, "step_length": _short(lengths[t - 1])} for t in shown])
 
 
@@ -211,10 +210,11 @@ def perform_surface(run: Run, tools: Tools) -> Outcome:
     """A walk, at the tuned rate or at a given one, and its trajectory where it is the one drawn."""
     config = run.config
     name, start, rate = config["surface"], config["start"], config["rate"]
+    steps = config["steps"]
     tried = len(RATES) if rate is None else 1
-    rate = tuned(config["rule"], name) if rate is None else rate
-    places, losses = walk(config["rule"], name, [start], [rate])
-    tools.on_steps(STEPS)
+    rate = tuned(config["rule"], name, steps) if rate is None else rate
+    places, losses = walk(config["rule"], name, [start], [rate], steps)
+    tools.on_steps(steps)
     path, loss = places[:, 0, 0].astype(np.float64), losses[:, 0, 0]
     arrived = int(arrival(loss, SURFACES[name].lowest))
     row = first_cells(run, name, rate, tried) | {"arrival": arrived}
@@ -227,7 +227,7 @@ def perform_surface(run: Run, tools: Tools) -> Outcome:
     drawn = tried > 1 and config["seed"] == 0 and name in DRAWN
     curve = [
         {"step": t, "t1": _short(path[t, 0]), "t2": _short(path[t, 1]), "loss": _short(loss[t])}
-        for t in (moments(min(arrived, STEPS)) if drawn else ())
+        for t in (moments(min(arrived, steps)) if drawn else ())
     ]
     return Outcome(row, curve=curve)
 
