@@ -45,7 +45,7 @@ def draw(
         alone = [arm for arm in alone if changes(rows, arm, "none", "full")]
         parts = [part for part in PARTS if changes(rows, "all", f"all-{part}", "full")]
         names = [
-            NAMES.get(arm, {"all": "all three"}.get(arm, "both but\nmirrored")) for arm in alone
+            NAMES.get(arm, {"all": "all\nthree"}.get(arm, "rotated,\nshifted")) for arm in alone
         ]
         _draw_sizes(panels[1], [(rows, arm, "none") for arm in alone], names)
         panels[1].set_title("(2) Each alone, together, and turned by 180°")
@@ -84,6 +84,11 @@ def _draw_curves(axes: Axes, rows: Sequence[Row], curves: Sequence[Row], kept: s
                 style |= {"marker": look.marker, "markerfacecolor": face, "markersize": 4.5}
                 style |= {"markevery": max(1, len(steps) // 8), "label": f"{name}: test"}
             elif arm != "all" or kept == "all":
+                style |= {
+                    "marker": look.marker,
+                    "markersize": 3,
+                    "markevery": max(1, len(steps) // 8),
+                }
                 style |= {"label": f"{name}: training, as shown"}
             else:
                 continue
@@ -91,6 +96,8 @@ def _draw_curves(axes: Axes, rows: Sequence[Row], curves: Sequence[Row], kept: s
     axes.set_xlabel("steps")
     axes.set_ylabel("accuracy (%)")
     axes.set_title("(1) Full training set: mean, range of the seeds")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 0.4 * (high - low), high)  # room for the legend
     axes.legend(loc="lower right")
 
 
@@ -103,7 +110,7 @@ def _draw_sizes(
         images = {row["images"] for row in arms[0][0] if row["size"] == size}
         label = f"{size}: {max(images):,} images"
         draw_intervals(axes, range(len(arms)), found, LOOKS[size], label, offset)
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), names, fontsize=8.5)
     axes.set_xlim(-0.5, len(names) - 0.5)
     _headroom(axes)
     axes.legend(loc="upper right", ncols=2)

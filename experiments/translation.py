@@ -14,7 +14,7 @@ instead of 121, "with more non-linear layers and at a lower cost". Here each sta
 Of a seed, all arms have the same order of images; those of one network the same weights at the
 start: differences are paired. Shifts are by whole pixels in tests, by real numbers in training
 (interpolated); what comes in is black. The lecture names neither optimizer nor rate: here Adam
-along a cosine, rates chosen on other seeds. LeNet-5 has max pooling (see `cnnjax.models.lenet`).
+along a cosine, at rates that were not searched for. LeNet-5 has max pooling (`cnnjax.models`).
 
 By default on scikit-learn's 1,797 digits, enlarged to 16 x 16 on a 28 x 28 ground, so that no shift
 loses a pixel; a few minutes on two CPU cores. To follow the lecture:
