@@ -101,12 +101,15 @@ def _draw_walks(axes: Axes, surface: str, rules: Sequence[str], arms: Arms, trac
 
 
 def _draw_slope(axes: Axes, rules: Sequence[str], traced: Curves) -> None:
+    shown = [0.5, 2.0]
     for rule in rules:
         step, length = traced.of(f"slope-{rule}-start0", "step", "step_length")
         first = f"{rule}: {length[0]:.2f}" if len(length) else rule
         _line(axes, step, length, LOOKS[rule], first)
+        shown.extend(length)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_ylim(0.8 * min(shown), 1.25 * max(shown))
     axes.set_xlabel("step")
     axes.set_ylabel("length of the step (in learning rates)")
     axes.set_title("even slope: L = −t1\n")
@@ -139,8 +142,8 @@ def _draw_network(row: Sequence[Axes], rules: Sequence[str], arms: Arms, traced:
         lowest = [r["validation_loss"] for r in found if r["rate"] == rate]
         at = [rate / USUAL_RATES[rule]] * len(lowest)
         tuning.plot(at, lowest, "o", color="black", markersize=10, markerfacecolor="none")
-    steps.set_title("CNN: training loss against steps, mean of the seeds")
-    clock.set_title("... against wall time (without compilation)")
+    steps.set_title("CNN: loss, mean of the seeds")
+    clock.set_title("... against wall time")
     accuracy.set_title("test accuracy; at the end a point a seed")
     tuning.set_title("the tuning: one run a rate, ○ chosen")
     for axes, x, y, legend in (
@@ -153,6 +156,10 @@ def _draw_network(row: Sequence[Axes], rules: Sequence[str], arms: Arms, traced:
         axes.set_ylabel(y)
         _legend_below(axes, legend)
     tuning.set_xscale("log")
+    tried = (row for row in arms.rows if row["kind"] == "tuning")
+    ticks = sorted({float(f"{row['rate'] / USUAL_RATES[row['rule']]:.2g}") for row in tried})
+    tuning.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    tuning.minorticks_off()
     low, high = tuning.get_ylim()
     tuning.set_ylim(low, min(high, 6.0))
 
