@@ -18,9 +18,11 @@ layers, on ImageNet.
 
 By default on scikit-learn's 1,797 digits, a few minutes on two CPU cores. On a larger set:
   python experiments/initialization.py --dataset npz:mnist.npz --steps 2000
-To expect: variances that stay (He with ReLU), halve with every layer (Xavier with ReLU), and vanish
-or explode (the others); 30 layers of ReLUs learn from He's weights and stall with Xavier's (He et
-al. 2015, figure 3); deep sigmoids do not learn (Glorot and Bengio 2010, section 3.1).
+To expect: variances that stay (He with ReLU, and nearly Xavier with tanh), halve with every layer
+(Xavier with ReLU), vanish (sd 0.01) or explode (sd 1); 30 layers of ReLUs learn from He's weights
+and stall with Xavier's (He et al. 2015, figure 3); the logistic sigmoid is "unsuited for deep
+networks with random initialization" (Glorot and Bengio 2010). Found otherwise: with 100 units, sd 1
+makes up for the sigmoid's slope of 1/4, keeps its gradients, and lets ten layers learn.
 """
 
 from collections.abc import Sequence

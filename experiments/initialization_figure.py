@@ -109,7 +109,8 @@ def _accuracy(axes: Axes, rows: Sequence[Row], activation: str) -> None:
         draw_points_and_means(axes, places, groups, look, NAMES[initialiser], offset)
     guessing = 100 / rows[0]["classes"]
     axes.axhline(guessing, color="black", linewidth=0.8, linestyle=":")
-    axes.annotate("guessing", (places[0], guessing), va="bottom", fontsize=8)
+    middle = (places[0] + places[-1]) / 2
+    axes.annotate("guessing", (middle, guessing - 1), ha="center", va="top", fontsize=8)
     axes.set_ylim(0, 104)
     axes.xaxis.set_major_locator(FixedLocator(places))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -114,8 +114,8 @@ def _trainings(rows: Sequence[Row], few: int, ten: int, thirty: int) -> list[Cla
             "Xavier − sd 1",
         ),
         judge(
-            f"Sigmoids, {ten} layers: no initialisation lets them learn (Glorot and Bengio 2010, "
-            "section 3.1): no more than twice guessing",
+            f"Sigmoids, {ten} layers: no initialisation lets them learn (Glorot and Bengio 2010: "
+            "unsuited for deep networks with random initialization): no more than twice guessing",
             [min(group) for group in zip(*sigmoids, strict=True)],
             "twice guessing − the best accuracy",
         ),
