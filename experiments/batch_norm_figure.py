@@ -100,7 +100,7 @@ def _accuracy(axes: Axes, steps: Steps) -> None:
     )
     axes.set_xlabel("steps")
     axes.set_ylabel("test accuracy (%)")
-    axes.set_title("(a) Figure 1: 3 × 100 sigmoids; seeds thin, means marked")
+    axes.set_title("(a) 3 × 100 sigmoids; thin: seeds")
     axes.legend(loc="lower right")
 
 
@@ -128,7 +128,7 @@ def _percentiles(
 ) -> None:
     seed, run = next(iter(steps.runs(cells).items()))
     lines = {name: steps.points(run, name) for name in ("p15", "p50", "p85")}
-    for name, marker in (("p85", "v"), ("p50", look.marker), ("p15", "^")):
+    for name, marker in (("p85", "v"), ("p50", "o"), ("p15", "^")):
         x, y = zip(*lines[name], strict=True) if lines[name] else ((), ())
         style = {"color": look.color, "marker": marker, "markersize": 4, "markevery": 3}
         solid = "-" if name == "p50" else "--"
@@ -136,8 +136,8 @@ def _percentiles(
     unit = next(row["unit"] for row in steps.rows if row["run"] == run)
     axes.set_ylim(*limits)
     axes.set_xlabel("steps")
-    axes.set_ylabel("input of the sigmoid")
-    axes.set_title(f"{title}: percentiles, unit {unit} of layer 3, seed {seed}")
+    axes.set_ylabel("input of a sigmoid, layer 3")
+    axes.set_title(f"{title}: percentiles of unit {unit}, seed {seed}")
     axes.legend(loc="best", ncols=3)
 
 
@@ -179,10 +179,10 @@ def _sizes(axes: Axes, steps: Steps) -> None:
         draw_points_and_means(axes, places, [groups[s] for s in present], look, label, offset * 3)
     axes.xaxis.set_major_locator(FixedLocator([float(np.log2(size)) for size in sizes]))
     axes.set_xticklabels([str(size) for size in sizes])
-    axes.set_xlabel("images in a batch (as many images in all, rate in proportion)")
+    axes.set_xlabel("images in a batch (same number in all)")
     axes.set_ylabel("test accuracy (%)")
     axes.set_title("(e) Size of the batch; points are seeds")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower left")
 
 
 def _gap(axes: Axes, steps: Steps) -> None:
@@ -206,7 +206,7 @@ def _gap(axes: Axes, steps: Steps) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("thousand images seen")
     axes.set_ylabel("running − batch statistics (points of accuracy)")
-    axes.set_title("(f) What normalises test images: running or their batch's")
+    axes.set_title("(f) Running against test-batch statistics")
     axes.legend(loc="best", ncols=2)
 
 

@@ -205,11 +205,10 @@ def summarise(rows: Sequence[Row], curves: Sequence[Row]) -> tuple[list[str], li
                 _steps(steps, cells),
                 _interval([r["batch_accuracy"] for r in mine if r["batch_accuracy"] is not None]),
                 _interval([row["drift"] for row in mine if row["drift"] is not None]),
-                str(sum(row["diverged"] for row in mine) or ""),
             ]
         )
     heading = ["arm", "rate", "accuracy", "best", "steps to plain's best", "by batch", "drift"]
-    return [*heading, "diverged"], lines
+    return heading, lines
 
 
 def label(row: Row) -> str:
