@@ -19,7 +19,7 @@ TAPERED = (1024, 1024, 2048)
 WIDE = (2048, 2048, 2048)
 """Of the rates with n fixed (section 7.3)."""
 KEPT_UNITS = (256, 256, 512)
-"""pn of the rates with pn fixed (section 7.3)."""
+"""The paper's p n of the rates with p n fixed (section 7.3)."""
 AUTOENCODER = (256,)
 """Sections 7.1 and 7.2."""
 CONV_MAX_NORM = 4.0
@@ -49,7 +49,7 @@ class Arm:
       max_norm: of the incoming weights of every unit; None: they are free.
       l2: weight decay.
       l1: of the absolute weights.
-      size: training images; None: all.
+      size: training images, where that is what is compared; None: as many as the study has.
       keep_conv: those of the convolutional network's stages; None: it is no such network.
     """
 
@@ -75,7 +75,8 @@ def arms(
     parts: Sequence[str],
     architectures: Sequence[str],
     rates: Sequence[float],
-    sizes: Sequence[int | None],
+    kept_units: tuple[int, ...],
+    sizes: Sequence[int],
     penalties: Penalties,
 ) -> list[Arm]:
     """All arms of these parts, in the order of `PARTS`.
@@ -84,12 +85,13 @@ def arms(
       parts: of the study.
       architectures: of figure 4, e.g. "3x1024".
       rates: probabilities p of keeping a unit.
-      sizes: numbers of training images; None is all of them.
+      kept_units: p n of each hidden layer where that is fixed.
+      sizes: numbers of training images.
       penalties: of the regularisers.
     """
     made = {
         "architectures": lambda: _architectures(architectures, penalties),
-        "rate": lambda: _rates(rates, penalties),
+        "rate": lambda: _rates(rates, kept_units, penalties),
         "size": lambda: _sizes(sizes, penalties),
         "regularisers": lambda: _regularisers(penalties),
         "sparsity": _sparsity,
@@ -123,21 +125,20 @@ def _architectures(names: Sequence[str], penalties: Penalties) -> Iterator[Arm]:
         )
 
 
-def _rates(rates: Sequence[float], penalties: Penalties) -> Iterator[Arm]:
+def _rates(rates: Sequence[float], kept: tuple[int, ...], penalties: Penalties) -> Iterator[Arm]:
     for method in ("n fixed", "pn fixed"):
         for p in rates:
-            sizes = WIDE if method == "n fixed" else tuple(round(pn / p) for pn in KEPT_UNITS)
+            sizes = WIDE if method == "n fixed" else tuple(round(pn / p) for pn in kept)
             name = f"{method.split()[0]}-p{p:g}"
             yield Arm("rate", name, method, sizes, keep=p, max_norm=penalties.max_norm)
 
 
-def _sizes(sizes: Sequence[int | None], penalties: Penalties) -> Iterator[Arm]:
+def _sizes(sizes: Sequence[int], penalties: Penalties) -> Iterator[Arm]:
     for size in sizes:
-        name = "all" if size is None else str(size)
-        yield Arm("size", f"{name}-none", "none", TAPERED, size=size)
+        yield Arm("size", f"{size}-none", "none", TAPERED, size=size)
         yield Arm(
             "size",
-            f"{name}-dropout",
+            f"{size}-dropout",
             "dropout",
             TAPERED,
             KEEP,

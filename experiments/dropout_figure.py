@@ -7,8 +7,9 @@ from dropout_arms import PARTS
 from dropout_networks import SHOWN, feature_weights
 from dropout_report import distinct, errors
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from cnnjax.studies.figures import Look, draw_points_and_means, house_style
 from cnnjax.studies.runs import Row
@@ -67,7 +68,7 @@ def _draw_architectures(axes: Axes, rows: Rows, curves: Rows) -> None:
             steps = [row["x"] for row in lines[0]]
             means = np.mean([[row["y"] for row in line] for line in lines], axis=0)
             look = LOOKS[method]
-            label = name if method == "dropout" else None
+            label = _short(name) if method == "dropout" else None
             face = look.color if look.filled else "white"
             style = {"color": look.color, "markerfacecolor": face, "linestyle": look.line}
             axes.plot(
@@ -176,8 +177,6 @@ def _draw_activations(axes: Axes, rows: Rows, curves: Rows) -> None:
                 linewidth=1.2,
                 label=None if i else label,
             )
-    axes.set_yscale("symlog", linthresh=1.0)
-    _plain(axes.yaxis)
     axes.set(xlabel="share of the activations below (%)", ylabel="activation of a hidden unit")
     axes.set_title("Autoencoder: activations (a line a seed)")
     axes.legend()
@@ -212,10 +211,19 @@ def _draw_features(axes: Axes, rows: Rows, curves: Rows, shape: tuple[int, int, 
     axes.set_title(f"Autoencoder: its first {SHOWN} features")
 
 
-def _plain(axis: object) -> None:
-    """5 and 10 at the ticks of a logarithmic axis, not powers."""
-    axis.set_major_formatter(ScalarFormatter())
-    axis.set_minor_formatter(NullFormatter())
+def _short(architecture: str) -> str:
+    """2 × 256 for 256-256."""
+    sizes = architecture.split("-")
+    return f"{len(sizes)} × {sizes[0]}" if len(set(sizes)) == 1 else architecture
+
+
+def _plain(axis: Axis) -> None:
+    """1, 2, 3, 5, 10 ... at the ticks of a logarithmic axis, more of them where it is short."""
+    low, high = sorted(axis.get_view_interval())
+    short = high < 4 * max(low, 1e-9)
+    axis.set_major_locator(LogLocator(subs=range(1, 10) if short else (1.0, 2.0, 3.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 _DRAWN = {

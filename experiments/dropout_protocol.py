@@ -1,6 +1,6 @@
 """Which runs the dropout study consists of, and what one run does."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from dropout_arms import Arm
@@ -19,9 +19,10 @@ from dropout_networks import (
 )
 from optax import GradientTransformation
 
-from cnnjax.data import Dataset, load
+from cnnjax.data import Dataset, Splits, load
 from cnnjax.data.randomness import stream
 from cnnjax.errors import CnnjaxError
+from cnnjax.layers import gaussian
 from cnnjax.models import Network, check_takes
 from cnnjax.models.dropout_conv import DropoutConvNet
 from cnnjax.models.ledger import multiply_adds
@@ -40,6 +41,8 @@ from cnnjax.training import (
 
 MOMENTUM = 0.95
 """The paper's final one (appendix B.1)."""
+AUTOENCODER_RATE, AUTOENCODER_SD = 0.1, 0.02
+"""Of the learning rate, and of the first weights: at more of either its units die at once."""
 EVALUATIONS = 20
 """Looks at the test set along the way, for figure 4."""
 FEWEST_UNITS = 4
@@ -80,15 +83,16 @@ class Protocol:
 
     def __init__(self, recipe: Recipe, arms: list[Arm], seeds: int) -> None:
         data = load(recipe.dataset, image_size=recipe.image_size)
-        self.recipe, self.train, self.test = recipe, data.train, data.test
+        self.recipe, self.train, self.test = recipe, data.train, _tested_on(data)
         self.fingerprint = f"{self.train.fingerprint()[:16]}-{self.test.fingerprint()[:16]}"
         self.count = recipe.train_images or len(self.train)
-        for size in (recipe.train_images, *(arm.size for arm in arms)):
-            if size is not None and not 1 <= size <= self.count <= len(self.train):
-                raise CnnjaxError(
-                    f"{size} training images cannot be drawn; {recipe.dataset} has "
-                    f"{len(self.train)}, of which {self.count} are used; choose fewer"
-                )
+        sizes = [arm.size for arm in arms if arm.size is not None]
+        self.longest = max(sizes, default=self.count)
+        if (most := max(self.count, self.longest)) > len(self.train):
+            raise CnnjaxError(
+                f"{most} training images cannot be drawn; {recipe.dataset} has "
+                f"{len(self.train)}; choose fewer (--train-images, --sizes)"
+            )
         self.shape = self.train.images.shape[1:]
         self._arms = {arm.stem: arm for arm in arms}
         self._costs: dict[str, float] = {}
@@ -138,19 +142,33 @@ class Protocol:
                 units=self._scaled((units,))[0],
                 keep=arm.keep_conv,
             )
-        kind, outputs = UnitMLP, self.train.num_classes
+        settings = {
+            "hidden": self._scaled(arm.hidden),
+            "dropout": round(1.0 - arm.keep, 9),
+            "input_dropout": round(1.0 - arm.keep_input, 9),
+        }
         if arm.part == "sparsity":
-            kind, outputs = Autoencoder, int(np.prod(self.shape))
-        return kind(
-            num_classes=outputs,
-            hidden=self._scaled(arm.hidden),
-            dropout=round(1.0 - arm.keep, 9),
-            input_dropout=round(1.0 - arm.keep_input, 9),
+            pixels, small = int(np.prod(self.shape)), gaussian(AUTOENCODER_SD)
+            return Autoencoder(num_classes=pixels, kernel_init=small, **settings)
+        return UnitMLP(num_classes=self.train.num_classes, **settings)
+
+    def learning_rate(self, arm: Arm) -> float:
+        """Where the cosine of that arm begins.
+
+        The units that are kept are scaled up by 1 / p here, not in the paper's training, so that
+        weights are p times the paper's, and a rate of p² times the paper's is the same rate.
+        Without that, nothing is learnt at a low p. Where rates of dropout are compared, 0.5 has
+        the study's learning rate, and a lower p its equivalent.
+        """
+        if arm.part == "sparsity":
+            return self.recipe.learning_rate * AUTOENCODER_RATE
+        return self.recipe.learning_rate * (
+            min(1.0, 2 * arm.keep) ** 2 if arm.part == "rate" else 1
         )
 
     def optimizer(self, arm: Arm) -> GradientTransformation:
         """Momentum along a cosine, with the arm's penalties; one object for one setting."""
-        rate = schedules.cosine(self.recipe.learning_rate, self.recipe.steps)
+        rate = schedules.cosine(self.learning_rate(arm), self.recipe.steps)
         links = [
             *([weight_decay(arm.l2)] if arm.l2 else ()),
             *([l1_decay(arm.l1)] if arm.l1 else ()),
@@ -163,11 +181,13 @@ class Protocol:
         """What that arm trains on: the first of the training images in an order that is the
         seed's, so that larger sets hold the smaller ones.
 
-        A small set is repeated until it is as long as the whole, so that a step, and the program
-        that is compiled for it, is the same for all sizes.
+        Where sizes are compared, a small set is repeated until it is as long as the largest, so
+        that one program is compiled for all of them.
         """
-        order = stream(self.recipe.seed, seed).permutation(len(self.train))[: self.count]
-        return self.train.take(np.resize(order[: arm.size or self.count], self.count))
+        order = stream(self.recipe.seed, seed).permutation(len(self.train))
+        if arm.size is None:
+            return self.train.take(order[: self.count])
+        return self.train.take(np.resize(order[: arm.size], self.longest))
 
     def _measure(
         self, arm: Arm, network: Network, trained: Trained, seed: int
@@ -210,6 +230,7 @@ class Protocol:
             config={
                 **shared,
                 **asdict(arm),
+                "learning_rate": self.learning_rate(arm),
                 "stem": arm.stem,
                 "data": self.fingerprint,
                 "momentum": MOMENTUM,
@@ -226,3 +247,13 @@ class Protocol:
             check_takes(network, self.shape)
             self._costs[arm.stem] = sum(multiply_adds(network, self.shape).values())
         return self._costs[arm.stem]
+
+
+def _tested_on(data: Splits) -> Dataset:
+    """The test images, and those for validation, where there are any: nothing is chosen here, and
+    more images decide more."""
+    if data.validation is None:
+        return data.test
+    parts = data.validation, data.test
+    images = np.concatenate([part.images for part in parts])
+    return replace(data.test, images=images, labels=np.concatenate([p.labels for p in parts]))

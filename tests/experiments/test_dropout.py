@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from dropout import Config, declare, run
+from dropout import Config, complete, declare, run
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.results import read_results
@@ -44,7 +44,7 @@ def test_the_smoke_form_goes_from_flags_to_files_and_the_second_time_runs_nothin
 
 def test_the_plan_has_every_arm_with_every_seed(config, capsys):
     plan = declare(replace(config, parts=Config.parts, smoke=False, sizes=(20,))).plan
-    assert len(plan) == 3 * (12 + 10 + 4 + 7 + 2 + 1 + 3)
+    assert len(plan) == 4 * (12 + 8 + 2 + 7 + 2 + 1 + 3)
     assert "architectures-3x1024-dropout-seed2" in plan.runs
     assert all(run.cost > 0 for run in plan.runs.values())
 
@@ -70,6 +70,15 @@ def test_flags_that_cannot_be_are_refused_in_one_line(config, changes, message):
     assert "\n" not in str(refused.value)
 
 
+def test_the_digits_have_settings_of_their_own_unless_flags_say_otherwise():
+    digits, other = complete(Config()), complete(Config(dataset="npz:mnist.npz"))
+    assert (digits.train_images, digits.image_size, digits.sizes[-1]) == (200, 16, 1200)
+    assert (other.train_images, other.image_size) == (None, None)
+    assert other.sizes == (100, 500, 1000, 5000, 10_000, 50_000)
+    asked = complete(Config(train_images=9, image_size=8, sizes=(3,)))
+    assert (asked.train_images, asked.image_size, asked.sizes) == (9, 8, (3,))
+
+
 def test_giving_a_rate_or_a_size_twice_is_giving_it_once(config):
     twice = replace(config, parts=("rate", "size"), rates=(0.5, 0.5), sizes=(20, 20))
-    assert len(declare(twice).plan) == 3 * (2 + 4)
+    assert len(declare(twice).plan) == 4 * (2 + 2)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dropout_arms import ARCHITECTURES, PARTS, Arm, Penalties, arms
+from dropout_arms import ARCHITECTURES, KEPT_UNITS, PARTS, Arm, Penalties, arms
 from dropout_networks import (
     SAMPLES,
     UnitMLP,
@@ -26,7 +26,7 @@ RATES = (0.1, 0.5, 1.0)
 
 
 def all_arms() -> list[Arm]:
-    return arms(PARTS, ARCHITECTURES, RATES, (20, 40, None), PENALTIES)
+    return arms(PARTS, ARCHITECTURES, RATES, KEPT_UNITS, (20, 50, 100), PENALTIES)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def protocol(tiny) -> Protocol:
         dataset=f"npz:{tiny}",
         image_size=None,
         width=1.0,
-        train_images=100,
+        train_images=60,
         steps=5,
         batch_size=8,
         learning_rate=0.01,
@@ -85,6 +85,11 @@ def test_rates_keep_all_pixels_and_either_n_or_pn():
     assert kept[0].hidden == (2560, 2560, 5120)
 
 
+def test_a_low_p_has_the_equivalent_of_the_paper_s_learning_rate(protocol):
+    found = {arm.keep: protocol.learning_rate(arm) for arm in all_arms() if arm.part == "rate"}
+    assert found == {0.1: pytest.approx(0.01 * 0.04), 0.5: 0.01, 1.0: 0.01}
+
+
 def test_regularisers_are_those_of_table_9_on_its_network():
     mine = {arm.method: arm for arm in all_arms() if arm.part == "regularisers"}
     assert {arm.hidden for arm in mine.values()} == {(1024, 1024, 2048)}
@@ -105,7 +110,7 @@ def test_every_arm_has_the_same_seeds_and_the_same_images_in_the_same_order(prot
     for run in protocol.plan.runs.values():
         by_stem.setdefault(run.config["stem"], []).append(run.config["seed"])
     assert set(map(tuple, by_stem.values())) == {(7, 8, 9)}
-    first, second = (arm for arm in all_arms() if arm.stem.startswith("size-all"))
+    first, second = (arm for arm in all_arms() if arm.stem.startswith("size-100"))
     a, b = protocol.images(first, 7), protocol.images(second, 7)
     np.testing.assert_array_equal(a.images, b.images)
     assert (protocol.images(first, 8).labels != a.labels).any()
@@ -113,12 +118,22 @@ def test_every_arm_has_the_same_seeds_and_the_same_images_in_the_same_order(prot
 
 def test_a_small_training_set_is_within_the_larger_and_repeated_to_the_same_length(protocol):
     by_stem = {arm.stem: arm for arm in all_arms()}
-    few, more, every = (
-        protocol.images(by_stem[f"size-{n}-none"], 7).images for n in ("20", "40", "all")
-    )
+    few, more, every = (protocol.images(by_stem[f"size-{n}-none"], 7).images for n in (20, 50, 100))
     assert len(few) == len(more) == len(every) == 100
     np.testing.assert_array_equal(few, np.concatenate([more[:20]] * 5))
-    np.testing.assert_array_equal(more[:40], every[:40])
+    np.testing.assert_array_equal(more[:50], every[:50])
+
+
+def test_all_other_parts_train_on_as_many_images_as_are_asked_for(protocol):
+    by_stem = {arm.stem: arm for arm in all_arms()}
+    some = protocol.images(by_stem["regularisers-L2"], 7).images
+    assert len(some) == 60
+    np.testing.assert_array_equal(some, protocol.images(by_stem["size-100-none"], 7).images[:60])
+
+
+def test_validation_images_are_tested_on():
+    recipe = Recipe("digits", None, 1.0, 50, 5, 8, 0.01, 0)
+    assert len(Protocol(recipe, [], seeds=1).test) == 180 + 359
 
 
 def test_arms_begin_with_the_same_weights(protocol):
@@ -131,8 +146,8 @@ def test_arms_begin_with_the_same_weights(protocol):
 
 
 def test_more_training_images_than_there_are_cannot_be_drawn(protocol):
-    too_many = arms(("size",), (), (), (101,), PENALTIES)
-    with pytest.raises(CnnjaxError, match=r"101 training images cannot be drawn; .* choose fewer"):
+    too_many = arms(("size",), (), (), (), (121,), PENALTIES)
+    with pytest.raises(CnnjaxError, match=r"121 training images cannot be drawn; .* choose fewer"):
         Protocol(protocol.recipe, too_many, seeds=1)
 
 

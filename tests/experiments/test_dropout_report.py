@@ -1,7 +1,7 @@
 """The claims and the figure of the dropout study, from rows that are made up."""
 
 import pytest
-from dropout_arms import ARCHITECTURES, PARTS, Penalties, arms
+from dropout_arms import ARCHITECTURES, KEPT_UNITS, PARTS, Penalties, arms
 from dropout_figure import draw
 from dropout_networks import LEVELS, SAMPLES, features, moment
 from dropout_protocol import COLUMNS
@@ -10,7 +10,7 @@ from numpy.random import RandomState
 
 from cnnjax.studies.statistics import Claim, t_interval
 
-SIZES = (50, 100, None)
+SIZES = (50, 100, 600)
 PENALTIES = Penalties(2.0, 1e-3, 1e-4)
 AS_IN_THE_PAPER = {
     "architectures": {"none": 1.8, "dropout": 1.2},
@@ -33,7 +33,7 @@ GAINS = {50: 0.0, 100: 3.0, 600: 1.0}
 def made_up(sign: float) -> list[dict]:
     """Rows as in the paper, or with all differences turned round (sign -1)."""
     rows = []
-    for arm in arms(PARTS, ARCHITECTURES, (0.1, 0.5, 0.8, 1.0), SIZES, PENALTIES):
+    for arm in arms(PARTS, ARCHITECTURES, (0.1, 0.5, 0.8, 1.0), KEPT_UNITS, SIZES, PENALTIES):
         for seed in range(3):
             row = dict.fromkeys(COLUMNS) | {
                 "run": f"{arm.stem}-seed{seed}",
@@ -159,7 +159,7 @@ def test_the_figure_has_a_panel_for_each_part_with_labels_and_all_arms():
             assert axes.get_xlabel()
     assert len(panels[0].get_lines()) == 13  # 6 networks twice, and an entry of the legend
     legend = [text.get_text() for text in panels[0].get_legend().get_texts()]
-    assert {"1024-1024", "2048-2048-2048-2048"} <= set(legend)
+    assert {"2 × 1024", "4 × 2048"} <= set(legend)
     ticks = [tick.get_text() for tick in panels[3].get_yticklabels()]
     assert ticks == list(AS_IN_THE_PAPER["regularisers"])[::-1]
 
