@@ -83,7 +83,7 @@ class Protocol:
 
     def __init__(self, recipe: Recipe, arms: list[Arm], seeds: int) -> None:
         data = load(recipe.dataset, image_size=recipe.image_size)
-        self.recipe, self.train, self.test = recipe, data.train, _tested_on(data)
+        self.recipe, self.train, self.test = recipe, data.train, held_out(data)
         self.fingerprint = f"{self.train.fingerprint()[:16]}-{self.test.fingerprint()[:16]}"
         self.count = recipe.train_images or len(self.train)
         sizes = [arm.size for arm in arms if arm.size is not None]
@@ -249,7 +249,7 @@ class Protocol:
         return self._costs[arm.stem]
 
 
-def _tested_on(data: Splits) -> Dataset:
+def held_out(data: Splits) -> Dataset:
     """The test images, and those for validation, where there are any: nothing is chosen here, and
     more images decide more."""
     if data.validation is None:

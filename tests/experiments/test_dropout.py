@@ -43,9 +43,10 @@ def test_the_smoke_form_goes_from_flags_to_files_and_the_second_time_runs_nothin
 
 
 def test_the_plan_has_every_arm_with_every_seed(config, capsys):
-    plan = declare(replace(config, parts=Config.parts, smoke=False, sizes=(20,))).plan
-    assert len(plan) == 4 * (12 + 8 + 2 + 7 + 2 + 1 + 3)
-    assert "architectures-3x1024-dropout-seed2" in plan.runs
+    few = {"architectures": ("2x1024",), "rates": (0.5,), "sizes": (20,)}
+    plan = declare(replace(config, parts=Config.parts, **few)).plan
+    assert len(plan) == 4 * (2 + 2 + 2 + 7 + 2 + 1 + 3)
+    assert "architectures-2x1024-dropout-seed2" in plan.runs
     assert all(run.cost > 0 for run in plan.runs.values())
 
 

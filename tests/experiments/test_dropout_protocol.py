@@ -15,9 +15,9 @@ from dropout_networks import (
     sparsity,
     spread,
 )
-from dropout_protocol import Protocol, Recipe
+from dropout_protocol import Protocol, Recipe, held_out
 
-from cnnjax.data import Dataset
+from cnnjax.data import Dataset, Splits
 from cnnjax.errors import CnnjaxError
 from cnnjax.transfer import initialise
 
@@ -47,6 +47,11 @@ def protocol(tiny) -> Protocol:
 @pytest.fixture(scope="module")
 def network() -> UnitMLP:
     return UnitMLP(num_classes=3, hidden=(6,), dropout=0.5, input_dropout=0.2)
+
+
+@pytest.fixture(scope="module")
+def variables(network) -> dict:
+    return network.init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +136,11 @@ def test_all_other_parts_train_on_as_many_images_as_are_asked_for(protocol):
     np.testing.assert_array_equal(some, protocol.images(by_stem["size-100-none"], 7).images[:60])
 
 
-def test_validation_images_are_tested_on():
-    recipe = Recipe("digits", None, 1.0, 50, 5, 8, 0.01, 0)
-    assert len(Protocol(recipe, [], seeds=1).test) == 180 + 359
+def test_validation_images_are_held_out_where_there_are_any(images):
+    both = held_out(Splits(images, images.take([4, 5]), images.take([0])))
+    assert both.labels.tolist() == images.labels[[4, 5, 0]].tolist()
+    np.testing.assert_array_equal(both.images, images.images[[4, 5, 0]])
+    assert held_out(Splits(images, None, images)) is images
 
 
 def test_arms_begin_with_the_same_weights(protocol):
@@ -151,8 +158,7 @@ def test_more_training_images_than_there_are_cannot_be_drawn(protocol):
         Protocol(protocol.recipe, too_many, seeds=1)
 
 
-def test_black_pixels_are_zeros(network, images):
-    variables = network.init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))
+def test_black_pixels_are_zeros(network, variables, images):
     black = np.zeros((2, 4, 4, 1), np.uint8)
     assert (activations(network, variables, black) == 0).all()
     kernel = np.asarray(variables["params"]["fc1"]["kernel"])
@@ -161,8 +167,7 @@ def test_black_pixels_are_zeros(network, images):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_averages_of_sampled_networks_are_those_of_a_loop(network, images):
-    variables = network.init(jax.random.key(3), jnp.zeros((1, 4, 4, 1)))
+def test_averages_of_sampled_networks_are_those_of_a_loop(network, variables, images):
     found = sampled_accuracies(network, variables, images, seed=5)
     assert tuple(found) == SAMPLES
     x = jnp.asarray(images.images, jnp.float32) / 127.5 - 1
