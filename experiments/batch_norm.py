@@ -22,7 +22,7 @@ By default on the embedded Latin characters, a few minutes on two CPU cores. To 
 To expect there: 0.95 to 0.98 without and 0.98 with it, sooner (figure 1a has no numbers). Of
 ImageNet the paper has, to 72.2 %: 31.0 million steps without, 13.3 with, 2.1 at ×5, 2.7 at ×30;
 best accuracies 72.2, 72.7, 73.0, 74.8, and 69.8 % with sigmoids, which without it stay at 0.1 %.
-Found otherwise: of these rates ×1 is the best with it as well, and ×30 is too high for either.
+Found otherwise: with it, too, ×1 is the fastest of these rates, and ×30 is too high for either.
 """
 
 from collections.abc import Sequence
