@@ -104,7 +104,7 @@ def _draw_slope(axes: Axes, rules: Sequence[str], traced: Curves) -> None:
     shown = [0.5, 2.0]
     for rule in rules:
         step, length = traced.of(f"slope-{rule}-start0", "step", "step_length")
-        first = f"{rule}: {length[0]:.2f}" if len(length) else rule
+        first = f"{rule}: {length[0]:.3g}" if len(length) else rule
         _line(axes, step, length, LOOKS[rule], first)
         shown.extend(length)
     axes.set_xscale("log")
@@ -126,7 +126,7 @@ def _draw_network(row: Sequence[Axes], rules: Sequence[str], arms: Arms, traced:
         step, loss, test = traced.mean(finals, "step", "loss", "test_accuracy")
         pace = float(np.median(paces))
         _line(steps, step, loss, look, f"{rule} ({rate:.2g})")
-        _line(clock, step * pace / 1000, loss, look, f"{rule}: {pace:.2f} ms a step")
+        _line(clock, step * pace / 1000, loss, look, f"{rule}: {pace:.1f} ms")
         _line(accuracy, step, test, look, rule, linewidth=1.2)
         ends = arms.values("accuracy", kind="final", rule=rule)
         accuracy.plot([step[-1]] * len(ends), ends, look.marker, color=look.color, markersize=4)
@@ -134,29 +134,28 @@ def _draw_network(row: Sequence[Axes], rules: Sequence[str], arms: Arms, traced:
         found = [r for r in tried if r.get("validation_loss") is not None]
         x = [r["rate"] / USUAL_RATES[rule] for r in found]
         y = [r["validation_loss"] for r in found]
-        lost = len(tried) - len(found)
-        label = f"{rule} ({len(tried)} around {USUAL_RATES[rule]:g}" + (
-            f", {lost} diverged)" if lost else ")"
-        )
+        lost = f", {len(tried) - len(found)} diverged" if len(tried) > len(found) else ""
+        label = f"{rule} ({USUAL_RATES[rule]:g}{lost})"
         _line(tuning, x, y, look, label, linewidth=1.2)
         lowest = [r["validation_loss"] for r in found if r["rate"] == rate]
         at = [rate / USUAL_RATES[rule]] * len(lowest)
         tuning.plot(at, lowest, "o", color="black", markersize=10, markerfacecolor="none")
+    most = max((len(arms.tuning(rule)) for rule in rules), default=0)
     steps.set_title("CNN: loss, mean of the seeds")
     clock.set_title("... against wall time")
     accuracy.set_title("test accuracy; at the end a point a seed")
-    tuning.set_title("the tuning: one run a rate, ○ chosen")
+    tuning.set_title(f"the tuning: {most} rates for each rule, ○ chosen")
     for axes, x, y, legend in (
         (steps, "step", "training loss", "rule (tuned rate)"),
-        (clock, "seconds", "training loss", "rule"),
+        (clock, "seconds", "training loss", "rule: time of a step"),
         (accuracy, "step", "test accuracy (%)", "rule"),
-        (tuning, "learning rate / usual rate", "validation loss", "rule (rates tried)"),
+        (tuning, "learning rate / usual rate", "validation loss", "rule (usual rate)"),
     ):
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         _legend_below(axes, legend)
     tuning.set_xscale("log")
-    tried = (row for row in arms.rows if row["kind"] == "tuning")
+    tried = [row for row in arms.rows if row["kind"] == "tuning"]
     ticks = sorted({float(f"{row['rate'] / USUAL_RATES[row['rule']]:.2g}") for row in tried})
     tuning.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     tuning.minorticks_off()
@@ -174,5 +173,5 @@ def _line(
 
 def _legend_below(axes: Axes, title: str) -> None:
     if axes.get_legend_handles_labels()[0]:
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 2}
-        axes.legend(title=title, title_fontsize=8.5, **place)
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17), "ncols": 2}
+        axes.legend(title=title, title_fontsize=8, fontsize=8, columnspacing=0.8, **place)

@@ -46,7 +46,7 @@ AT_ONE_RATE = {
 }
 """{surface: {rate: rules that are compared at it}}; SGD leaves all bounds above 2 / 100."""
 
-EVALUATIONS = 10
+EVALUATIONS = 9
 TIMED_STEPS = 30
 
 
@@ -125,6 +125,7 @@ class Protocol:
         config = {"kind": kind, "rule": rule, "seed": seed, "rate": rate}
         config |= {"data": self.fingerprint, "network": recipe.network, "steps": recipe.steps}
         config |= {"batch_size": recipe.batch_size, "adamw_decay": ADAMW_DECAY}
+        config |= {"evaluations": 1 if kind == "tuning" else EVALUATIONS}
         name = f"cnn-{rule}-rate{rate:g}" if kind == "tuning" else f"cnn-{rule}-seed{seed}"
         cost = 3.0 * recipe.steps * recipe.batch_size * self._multiply_adds
         return Run(name, config, needs, cost)
@@ -132,10 +133,9 @@ class Protocol:
     def _tune(self, run: Run, tools: Tools) -> Outcome:
         """One rate of the grid, measured on the validation images."""
         rate = run.config["rate"]
-        trained = self._fit(run, rate, self.validation, tools, evaluations=1)
+        trained = self._fit(run, rate, self.validation, tools)
         row = first_cells(run, self.recipe.network, rate, 1)
         if not trained.diverged and np.isfinite(trained.test["loss"]):
-            row["train_loss"] = round(trained.lines[-1]["loss"], 6)
             row["validation_loss"] = round(trained.test["loss"], 6)
             row["accuracy"] = round(100 * trained.test["accuracy"], 4)
         return Outcome(row)
@@ -143,7 +143,7 @@ class Protocol:
     def _train(self, run: Run, tools: Tools) -> Outcome:
         """A training at the rate that was best, measured on the test images."""
         rate = choose([tools.rows(name) for name in run.needs])
-        trained = self._fit(run, rate, self.test, tools, EVALUATIONS)
+        trained = self._fit(run, rate, self.test, tools)
         row = first_cells(run, self.recipe.network, rate, len(run.needs))
         if not trained.diverged:
             row["train_loss"] = round(trained.lines[-1]["loss"], 6)
@@ -160,9 +160,7 @@ class Protocol:
         ]
         return Outcome(row, curve=curve)
 
-    def _fit(
-        self, run: Run, rate: float, held_out: Dataset, tools: Tools, evaluations: int
-    ) -> Trained:
+    def _fit(self, run: Run, rate: float, held_out: Dataset, tools: Tools) -> Trained:
         return train_network(
             self.network,
             self.train,
@@ -173,7 +171,7 @@ class Protocol:
             batch_size=run.config["batch_size"],
             seed=run.config["seed"],
             tools=tools,
-            evaluations=evaluations,
+            evaluations=run.config["evaluations"],
             may_diverge=True,
         )
 

@@ -177,7 +177,7 @@ def summarise(rows: Iterable[Row]) -> tuple[list[str], list[list[str]]]:
             steps = arms.values("arrival", **own)
             cells.append(f"{np.mean(steps):,.0f}" if steps else "")
         first = arms.values("first_step", kind="slope", rule=rule)
-        cells.append(f"{first[0]:.2f}" if first else "")
+        cells.append(f"{first[0]:.3g}" if first else "")
         tried = [row["rate"] for row in arms.tuning(rule)]
         rate, own = arms.tuned(rule), {"kind": "final", "rule": rule}
         edge = " edge" if tried and rate in (min(tried), max(tried)) else ""

@@ -149,8 +149,10 @@ def test_the_figure_has_surfaces_slope_network_and_tuning_for_each_family(finish
         assert all(a.get_ylabel() for a in axes)
     labels = figure.subfigs[0].axes[4].get_legend_handles_labels()[1]
     assert [re.sub(r" \(.*", "", label) for label in labels] == list(RULES)
-    tried = figure.subfigs[0].axes[7].get_legend_handles_labels()[1]
-    assert tried == ["sgd (3 around 0.1)", "momentum (3 around 0.01)"]
+    tuning = figure.subfigs[0].axes[7]
+    assert tuning.get_title(loc="left").startswith("the tuning: 3 rates for each rule")
+    tried = tuning.get_legend_handles_labels()[1]
+    assert tried == ["sgd (0.1)", "momentum (0.01)"]
 
 
 def final(rule, *losses):
