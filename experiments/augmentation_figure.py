@@ -97,6 +97,7 @@ def _draw_curves(axes: Axes, rows: Sequence[Row], curves: Sequence[Row], kept: s
     axes.set_ylabel("accuracy (%)")
     axes.set_title("(1) Full training set: mean, range of the seeds")
     low, high = axes.get_ylim()
+    axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])
     axes.set_ylim(low - 0.4 * (high - low), high)  # room for the legend
     axes.legend(loc="lower right")
 
