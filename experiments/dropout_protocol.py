@@ -41,6 +41,8 @@ from cnnjax.training import (
 
 MOMENTUM = 0.95
 """The paper's final one (appendix B.1)."""
+CONV_RATE = 0.3
+"""Of the learning rate, for convolutional networks."""
 AUTOENCODER_RATE, AUTOENCODER_SD = 0.1, 0.02
 """Of the learning rate, and of the first weights: at more of either its units die at once."""
 EVALUATIONS = 20
@@ -62,6 +64,7 @@ class Recipe:
     dataset: str
     image_size: int | None
     width: float
+    conv_width: float
     train_images: int | None
     steps: int
     batch_size: int
@@ -138,12 +141,12 @@ class Protocol:
             filters, units = DropoutConvNet.filters, DropoutConvNet.units
             return DropoutConvNet(
                 num_classes=self.train.num_classes,
-                filters=self._scaled(filters),
-                units=self._scaled((units,))[0],
+                filters=self._scaled(filters, self.recipe.conv_width),
+                units=self._scaled((units,), self.recipe.conv_width)[0],
                 keep=arm.keep_conv,
             )
         settings = {
-            "hidden": self._scaled(arm.hidden),
+            "hidden": self._scaled(arm.hidden, self.recipe.width),
             "dropout": round(1.0 - arm.keep, 9),
             "input_dropout": round(1.0 - arm.keep_input, 9),
         }
@@ -160,11 +163,12 @@ class Protocol:
         Without that, nothing is learnt at a low p. Where rates of dropout are compared, 0.5 has
         the study's learning rate, and a lower p its equivalent.
         """
-        if arm.part == "sparsity":
-            return self.recipe.learning_rate * AUTOENCODER_RATE
-        return self.recipe.learning_rate * (
-            min(1.0, 2 * arm.keep) ** 2 if arm.part == "rate" else 1
-        )
+        factors = {
+            "rate": min(1.0, 2.0 * arm.keep) ** 2,
+            "sparsity": AUTOENCODER_RATE,
+            "convolutional": CONV_RATE,
+        }
+        return self.recipe.learning_rate * factors.get(arm.part, 1.0)
 
     def optimizer(self, arm: Arm) -> GradientTransformation:
         """Momentum along a cosine, with the arm's penalties; one object for one setting."""
@@ -218,13 +222,15 @@ class Protocol:
             moment("error", line["step"], 100 - 100 * line["validation_accuracy"]) for line in seen
         ]
 
-    def _scaled(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(max(FEWEST_UNITS, round(size * self.recipe.width)) for size in sizes)
+    def _scaled(self, sizes: tuple[int, ...], width: float) -> tuple[int, ...]:
+        return tuple(max(FEWEST_UNITS, round(size * width)) for size in sizes)
 
     def _run(self, arm: Arm, repetition: int) -> Run:
         recipe, seed = self.recipe, self.recipe.seed + repetition
         shared = asdict(recipe)
-        del shared["dataset"], shared["seed"]  # the fingerprint and each run's own stand for them
+        # the fingerprint and each run's own stand for the first two
+        for name in ("dataset", "seed", "width" if arm.keep_conv else "conv_width"):
+            del shared[name]
         return Run(
             name=f"{arm.stem}-seed{seed}",
             config={

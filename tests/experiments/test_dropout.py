@@ -45,7 +45,7 @@ def test_the_smoke_form_goes_from_flags_to_files_and_the_second_time_runs_nothin
 def test_the_plan_has_every_arm_with_every_seed(config, capsys):
     few = {"architectures": ("2x1024",), "rates": (0.5,), "sizes": (20,)}
     plan = declare(replace(config, parts=Config.parts, **few)).plan
-    assert len(plan) == 4 * (2 + 2 + 2 + 7 + 2 + 1 + 3)
+    assert len(plan) == 3 * (2 + 2 + 2 + 7 + 2 + 1 + 3)
     assert "architectures-2x1024-dropout-seed2" in plan.runs
     assert all(run.cost > 0 for run in plan.runs.values())
 
@@ -82,4 +82,4 @@ def test_the_digits_have_settings_of_their_own_unless_flags_say_otherwise():
 
 def test_giving_a_rate_or_a_size_twice_is_giving_it_once(config):
     twice = replace(config, parts=("rate", "size"), rates=(0.5, 0.5), sizes=(20, 20))
-    assert len(declare(twice).plan) == 4 * (2 + 2)
+    assert len(declare(twice).plan) == 3 * (2 + 2)

@@ -35,6 +35,7 @@ def protocol(tiny) -> Protocol:
         dataset=f"npz:{tiny}",
         image_size=None,
         width=1.0,
+        conv_width=1.0,
         train_images=60,
         steps=5,
         batch_size=8,
