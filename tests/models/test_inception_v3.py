@@ -202,12 +202,8 @@ def test_torchvision_computes_the_same_stage_by_stage(torchvisions):
 @pytest.mark.slow
 def test_torchvision_trains_with_the_same_logits_in_both_heads_loss_and_gradients(torchvisions):
     theirs, net, variables = torchvisions
-    # Logits, loss and the gradients' norms agree as elsewhere. Single numbers of the first kernel's
-    # gradient differ by up to 2.6 % of the largest: between two float32 the gates of ReLU and of
-    # pooling open here and there another way, and 94 layers with the statistics of two images lie
-    # in between. The rules of the backward pass agree with lax' own to 1e-6, layer by layer.
     heads = {"mixed_6e": "train_aux"}
-    theirs.check_training(net, variables, name_of, auxiliary=heads, gradient_tolerance=5e-2)
+    theirs.check_training(net, variables, name_of, auxiliary=heads, chaotic=True)
 
 
 @pytest.mark.slow

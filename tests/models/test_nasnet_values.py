@@ -171,4 +171,4 @@ def test_timm_computes_the_same_cell_by_cell(timm):
 @pytest.mark.slow
 def test_timm_trains_with_the_same_loss_and_gradients(timm):
     theirs, net, variables = timm
-    theirs.check_training(net, variables, timm_name(net))
+    theirs.check_training(net, variables, timm_name(net), chaotic=True)

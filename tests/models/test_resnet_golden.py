@@ -42,9 +42,5 @@ def test_torchvision_computes_the_same_block_by_block(golden, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_torchvision_trains_with_the_same_loss_and_gradients(golden, name):
     net, theirs = cnnjax.create(name), golden(name)
-    # Through 50 layers of batch statistics and ReLUs the gradient of conv1 cannot be had better in
-    # float32: resnet50's in float64 is 1.9 % of its largest number away from torchvision's.
-    tolerance = 5e-2 if net.bottleneck else 1e-2
-    theirs.check_training(
-        net, theirs.variables(net, torchs_name), torchs_name, gradient_tolerance=tolerance
-    )
+    variables = theirs.variables(net, torchs_name)
+    theirs.check_training(net, variables, torchs_name, chaotic=net.bottleneck)
