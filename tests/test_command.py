@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -98,6 +99,28 @@ def interrupted(body: str) -> tuple[int, str]:
 def test_ctrl_c_says_how_to_go_on_and_is_status_130_wherever_it_strikes(body):
     status, err = interrupted(body)
     assert (status, err) == (130, "\nstopped; the same command goes on where it was\n")
+
+
+LEVEL = "--xla_backend_optimization_level"
+
+
+@pytest.mark.parametrize(
+    ("before", "plugins", "after"),
+    [
+        ("", [], f"{LEVEL}=2"),
+        ("--xla_dump_to=x", [], f"--xla_dump_to=x {LEVEL}=2"),
+        (f"{LEVEL}=3", [], f"{LEVEL}=3"),
+        ("", ["xla_cuda12"], ""),
+    ],
+    ids=["by itself", "beside other flags", "not against the user's", "not with an accelerator"],
+)
+def test_without_an_accelerator_a_command_compiles_sooner(monkeypatch, before, plugins, after):
+    monkeypatch.setenv("XLA_FLAGS", before)
+    monkeypatch.setattr(command, "entry_points", lambda group: plugins)
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    during = []
+    call(monkeypatch, lambda config: during.append(os.environ["XLA_FLAGS"]))
+    assert during == [after]
 
 
 def test_after_a_command_ctrl_c_is_what_it_was(monkeypatch):

@@ -44,6 +44,9 @@ class Study:
         if self.programs is not None:
             environment["JAX_COMPILATION_CACHE_DIR"] = str(self.programs)
             environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+            # what is compiled once for many processes may as well be optimised a little
+            level = "xla_backend_optimization_level="
+            environment["XLA_FLAGS"] = os.environ["XLA_FLAGS"].replace(f"{level}0", f"{level}1")
         return subprocess.Popen(
             [sys.executable, *program, *self.arguments(*flags)],
             cwd=self.folder,

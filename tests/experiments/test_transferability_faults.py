@@ -13,7 +13,8 @@ import pytest
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
-FLAGS = ("--splits", "1", "--steps", "120", "--treatments", "AnB")  # baseA, baseB, A1B
+# baseA, baseB, A1B
+FLAGS = ("--network", "lenet5", "--splits", "1", "--steps", "120", "--treatments", "AnB")
 # The script itself, but with a checkpoint at every line of metrics (every 50 steps), not every ten
 # seconds: so a run of a second has some.
 OFTEN = f"""
