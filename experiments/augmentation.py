@@ -44,7 +44,7 @@ from cnnjax.studies.runs import Row
 from cnnjax.studies.study import Report, Study, StudyConfig, conduct
 
 STUDY = "augmentation"
-STEPS, PER_CLASS, PIXELS = 700, 20, 16
+STEPS, PER_CLASS, PIXELS = 550, 20, 16
 """The last two of the glyphs."""
 
 

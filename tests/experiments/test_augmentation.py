@@ -42,7 +42,7 @@ def config(tiny, tmp_path) -> Config:
 def smoked(tiny, tmp_path_factory):
     """The folder of a whole study, done once."""
     out = tmp_path_factory.mktemp("augmentation") / "out"
-    run(Config(dataset=f"npz:{tiny}", network="mlp", smoke=True, out=out))
+    run(Config(dataset=f"npz:{tiny}", network="lenet5", smoke=True, out=out))
     return out
 
 
@@ -212,7 +212,7 @@ def test_all_arms_of_a_seed_start_alike_and_end_apart(smoked):
 
 def test_the_same_command_again_runs_nothing(smoked, tiny, capsys):
     before = (smoked / "results.csv").read_bytes()
-    run(Config(dataset=f"npz:{tiny}", network="mlp", smoke=True, out=smoked))
+    run(Config(dataset=f"npz:{tiny}", network="lenet5", smoke=True, out=smoked))
     assert capsys.readouterr().out.count("already finished") == 16
     assert (smoked / "results.csv").read_bytes() == before
 

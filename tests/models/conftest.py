@@ -36,7 +36,13 @@ SIBLINGS = {
 }
 DEEP = {"densenet121", "densenet_bc_100_12", "inception_v3", "resnet50v2", "xception"}
 """Whose ledger takes longest; their counts and shapes have tests of their own."""
-FROM_THE_REGISTRY = {"test_contract.py": SIBLINGS, "test_ledger.py": SIBLINGS | DEEP}
+LONG_TO_TRACE = {"nasnet_large", *(f"efficientnet_b{i}" for i in range(3, 7))}
+"""Of each of these even the count of its parameters takes 3 to 10 seconds."""
+FROM_THE_REGISTRY = {
+    "test_contract.py": SIBLINGS,
+    "test_counts.py": LONG_TO_TRACE,
+    "test_ledger.py": SIBLINGS | DEEP,
+}
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 LEAVES = {
@@ -233,7 +239,8 @@ def leaves_of(tree: dict) -> Iterator[tuple[tuple[str, ...], str, jax.Array]]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        names = {value for value in parameters if isinstance(value, str)}
+        rows = (value.get("network") if isinstance(value, dict) else value for value in parameters)
+        names = {name for name in rows if isinstance(name, str)}
         if names & FROM_THE_REGISTRY.get(item.path.name, set()):
             item.add_marker(pytest.mark.slow)
 
