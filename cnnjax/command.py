@@ -30,7 +30,7 @@ def main(config: type[Config], run: Callable[[Config], None], description: str) 
       description: the head of --help; see `page`.
     """
     previous = signal.signal(signal.SIGINT, _stop)
-    compile_sooner()
+    _compile_sooner()
     try:
         if {"-h", "--help"} & set(sys.argv[1:]):
             # tyro would print every paragraph as one endless line.
@@ -47,19 +47,6 @@ def main(config: type[Config], run: Callable[[Config], None], description: str) 
         sys.exit(1)
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def compile_sooner() -> None:
-    """Where there is no accelerator, asks XLA for LLVM's optimisation level 2 instead of 3.
-
-    Programs that draw random numbers are then compiled in a half to a seventh of the time (a step
-    of a convolutional network with dropout 3 s instead of 23 s), run as fast, and compute the same
-    bits. XLA reads the variable when it begins; a level that the user has set stays.
-    """
-    flags, option = os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level"
-    if option in flags or entry_points(group="jax_plugins") or find_spec("libtpu"):
-        return
-    os.environ["XLA_FLAGS"] = f"{flags} {option}=2".strip()
 
 
 def unset(metavar: str, meaning: str) -> object:
@@ -94,6 +81,19 @@ def _hanging(block: str) -> str:
     indent = len(block) - len(block.lstrip())
     name, gap, text = block.lstrip().partition("  ")
     return " " * (indent + len(name + gap + text) - len(text.lstrip()))
+
+
+def _compile_sooner() -> None:
+    """Where there is no accelerator, asks XLA for LLVM's optimisation level 2 instead of 3.
+
+    Programs that draw random numbers, first weights and dropout, take a fraction of the time to
+    compile and run as fast. XLA reads the variable when it begins; a level that the user has set
+    stays.
+    """
+    flags, option = os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level"
+    if option in flags or entry_points(group="jax_plugins") or find_spec("libtpu"):
+        return
+    os.environ["XLA_FLAGS"] = f"{flags} {option}=2".strip()
 
 
 def _stop(*_: object) -> None:

@@ -35,7 +35,7 @@ What the papers and the lectures claim, tried out: one command each, from the da
 and the verdicts. A claim is supported or contradicted where the whole 95 % interval of the
 difference, paired over seeds or repetitions, lies on one side of what it says, and undecided
 otherwise. Protocols, deviations from the papers and sources are at the head of each script, as
-`--help` prints them. The time is that of all runs together, on two CPU cores that did nothing else.
+`--help` prints them. The time is that of all runs together.
 
 This page is written by `python scripts/studies.py` from the files in `experiments/results`.
 """
