@@ -40,6 +40,7 @@ from tyro.conf import arg
 from cnnjax import command
 from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
+from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
 from cnnjax.studies.study import Report, Study, StudyConfig, conduct
 
@@ -107,8 +108,8 @@ def declare(config: Config) -> Study:
     def report(rows: Sequence[Row], curves: Sequence[Row]) -> Report:
         full, classes = len(protocol.full), protocol.full.num_classes
         title = (
-            f"{config.network} on {brief(config.dataset)}: {full:,} images of {classes} classes, "
-            f"{protocol.steps:,} steps of {config.batch_size}, {config.seeds} seeds"
+            f"{config.network} on {data_title(config.dataset)}: {full:,} images of "
+            f"{classes} classes, {protocol.steps:,} steps of {config.batch_size}, {config.seeds} seeds"
         )
         return Report(
             draw(rows, curves, title, config.harmful),
@@ -152,12 +153,6 @@ def shrink(config: Config) -> Config:
     small = {"steps": 4, "epochs": None, "batch_size": 16, "images_per_class": 4, "small": 0.5}
     arms = [arm for arm in config.arms if arm in ("none", "all", "flip", "all-flip")]
     return replace(config, out=out, arms=tuple(arms), seeds=2, evaluations=2, **small)
-
-
-def brief(name: str) -> str:
-    """Without the folders of a path, which say nothing to a reader of the figure."""
-    kind, colon, path = name.partition(":")
-    return Path(path).name if colon else kind
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ from tyro.conf import arg
 from cnnjax import command
 from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
+from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
 from cnnjax.studies.study import Report, Study, StudyConfig, conduct
 
@@ -93,8 +94,8 @@ def declare(config: Config) -> Study:
 
     def report(rows: Sequence[Row], curves: Sequence[Row]) -> Report:
         title = (
-            f"Batch normalisation on {brief(config.dataset)}, {len(protocol.train):,} training "
-            f"images, {config.seeds} seeds"
+            f"Batch normalisation on {data_title(config.dataset)}, {len(protocol.train):,} "
+            f"training images, {config.seeds} seeds"
         )
         return Report(
             draw(rows, curves, title),
@@ -143,12 +144,6 @@ def shrink(config: Config) -> Config:
     out = config.out if config.out != Config.out else Path("results/batch_norm-smoke")
     small = {"seeds": 2, "steps": 3, "conv_steps": 3, "batch_sizes": (2, 8), "batch_images": 16}
     return replace(config, out=out, batch_size=8, conv_batch_size=8, **small)
-
-
-def brief(name: str) -> str:
-    """Without the folders of a path, which say nothing to a reader of the figure."""
-    kind, colon, path = name.partition(":")
-    return Path(path).name if colon else kind
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ from tyro.conf import arg
 from cnnjax import command
 from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
+from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
 from cnnjax.studies.study import Report, Study, StudyConfig, conduct
 
@@ -149,11 +150,9 @@ def report(
     config: Config, protocol: Protocol, rows: Sequence[Row], curves: Sequence[Row]
 ) -> Report:
     """Draws and judges the rows of the whole plan."""
-    kind, colon, path = config.dataset.partition(":")
-    data = Path(path).name if colon else kind
     title = (
-        f"Dropout on {data}: {protocol.count:,} training images, {config.steps:,} steps of "
-        f"{config.batch_size}, layers {config.width:g} times as wide as the paper's, "
+        f"Dropout on {data_title(config.dataset)}: {protocol.count:,} training images, "
+        f"{config.steps:,} steps of {config.batch_size}, layers {config.width:g} times as wide as the paper's, "
         f"{config.seeds} seeds"
     )
     return Report(

@@ -39,6 +39,7 @@ from tyro.conf import arg
 from cnnjax import command
 from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
+from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
 from cnnjax.studies.study import Report, Study, StudyConfig, conduct
 
@@ -80,8 +81,8 @@ def declare(config: Config) -> Study:
 
     def report(rows: Sequence[Row], curves: Sequence[Row]) -> Report:
         title = (
-            f"Initialisation of fully connected networks on {brief(config.dataset)}: layers of "
-            f"{config.width} units, {config.steps:,} steps of {config.batch_size}, "
+            f"Initialisation of fully connected networks on {data_title(config.dataset)}: layers "
+            f"of {config.width} units, {config.steps:,} steps of {config.batch_size}, "
             f"{config.seeds} seeds"
         )
         return Report(
@@ -127,12 +128,6 @@ def shrink(config: Config) -> Config:
     """The smoke form: the same path through the code, small networks, a few steps."""
     out = config.out if config.out != Config.out else Path("results/initialization-smoke")
     return replace(config, out=out, depths=(2,), width=8, seeds=2, steps=2, batch_size=8)
-
-
-def brief(name: str) -> str:
-    """Without the folders of a path, which say nothing to a reader of the figure."""
-    kind, colon, path = name.partition(":")
-    return Path(path).name if colon else kind
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from tyro.conf import arg
 from cnnjax import command
 from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError, did_you_mean
+from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
 from cnnjax.studies.study import Report, Study, StudyConfig, conduct
 
@@ -100,11 +101,9 @@ def declare(config: Config) -> Study:
 
 def report(config: Config, rows: Sequence[Row], curves: Sequence[Row]) -> Report:
     """Draws and judges the rows of the whole plan."""
-    kind, colon, path = config.dataset.partition(":")
-    data = Path(path).name if colon else kind
     title = (
-        f"surfaces, and {config.network} on {data}, batches of {config.batch_size}, "
-        f"{config.seeds} seeds; {config.rates} rates tried for each rule"
+        f"surfaces, and {config.network} on {data_title(config.dataset)}, batches of "
+        f"{config.batch_size}, {config.seeds} seeds; {config.rates} rates tried for each rule"
     )
     heading = (
         f"Steps to arrive (mean of the starts); first step in rates; on the CNN the best of "

@@ -36,6 +36,7 @@ from tyro.conf import arg
 from cnnjax import command
 from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
+from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
 from cnnjax.studies.study import Report, Study, StudyConfig, conduct
 from cnnjax.transfer.treatments import TREATMENTS
@@ -124,7 +125,7 @@ def report(config: Config, protocol: Protocol, rows: Sequence[Row]) -> Report:
     data = protocol.data.train
     classes = protocol.halves[0, "B"].train.num_classes
     title = (
-        f"{config.network} on {_brief(config.dataset)}, {_brief(config.split)} halves of "
+        f"{config.network} on {data_title(config.dataset)}, {data_title(config.split)} halves of "
         f"{data.num_classes} classes ({classes} in B), {config.splits} splits, "
         f"{'both directions' if config.both_directions else 'A to B'}"
     )
@@ -173,12 +174,6 @@ def shrink(config: Config) -> Config:
     small = {"splits": 2, "steps": 4, "epochs": None, "batch_size": 16, "images_per_class": 4}
     layers = config.layers or "1"
     return replace(config, out=out, layers=layers, **small)
-
-
-def _brief(name: str) -> str:
-    """Without the folders of a path, which say nothing to a reader of the figure."""
-    kind, colon, path = name.partition(":")
-    return Path(path).name if colon else kind
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from tyro.conf import arg
 from cnnjax import command
 from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
+from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
 from cnnjax.studies.study import Report, Study, StudyConfig, conduct
 
@@ -94,7 +95,7 @@ def declare(config: Config) -> Study:
 
     def report(rows: Sequence[Row], curves: Sequence[Row]) -> Report:
         title = (
-            f"{brief(config.dataset)}: {len(protocol.data.train):,} training images, "
+            f"{data_title(config.dataset)}: {len(protocol.data.train):,} training images, "
             f"{protocol.steps:,} steps of {config.batch_size}, {config.seeds} seeds"
         )
         return Report(
@@ -141,12 +142,6 @@ def shrink(config: Config) -> Config:
     few = ("mlp", "one-7x7", "three-3x3")
     networks = tuple(name for name in config.networks if name in few) or config.networks
     return replace(config, out=out, networks=networks, seeds=2, reach=1, **small)
-
-
-def brief(name: str) -> str:
-    """Without the folders of a path, which say nothing to a reader of the figure."""
-    kind, colon, path = name.partition(":")
-    return Path(path).name if colon else kind
 
 
 if __name__ == "__main__":

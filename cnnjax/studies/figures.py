@@ -32,6 +32,16 @@ _STYLE = {
 }
 
 
+def data_title(name: str) -> str:
+    """A data set's name without the folders of its path, which say nothing to a reader.
+
+    >>> data_title("npz:some/folder/mnist.npz"), data_title("glyphs/latin")
+    ('mnist.npz', 'glyphs/latin')
+    """
+    kind, colon, path = name.partition(":")
+    return Path(path).name if colon else kind
+
+
 class Look(NamedTuple):
     """How an arm of a study is drawn; colour, marker and line each tell it apart, so that it is
     recognised in grey too."""
