@@ -108,8 +108,8 @@ def declare(config: Config) -> Study:
     def report(rows: Sequence[Row], curves: Sequence[Row]) -> Report:
         full, classes = len(protocol.full), protocol.full.num_classes
         title = (
-            f"{config.network} on {data_title(config.dataset)}: {full:,} images of "
-            f"{classes} classes, {protocol.steps:,} steps of {config.batch_size}, {config.seeds} seeds"
+            f"{config.network} on {data_title(config.dataset)}: {full:,} images of {classes} "
+            f"classes, {protocol.steps:,} steps of {config.batch_size}, {config.seeds} seeds"
         )
         return Report(
             draw(rows, curves, title, config.harmful),

@@ -152,8 +152,8 @@ def report(
     """Draws and judges the rows of the whole plan."""
     title = (
         f"Dropout on {data_title(config.dataset)}: {protocol.count:,} training images, "
-        f"{config.steps:,} steps of {config.batch_size}, layers {config.width:g} times as wide as the paper's, "
-        f"{config.seeds} seeds"
+        f"{config.steps:,} steps of {config.batch_size}, layers {config.width:g} times as wide as "
+        f"the paper's, {config.seeds} seeds"
     )
     return Report(
         draw(rows, curves, title, protocol.shape),
