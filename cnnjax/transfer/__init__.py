@@ -1,16 +1,41 @@
 """Transfer learning as operations on stage names."""
 
+from cnnjax.transfer.audit import FreezeAudit, StageAudit, assert_frozen, freeze_audit
+from cnnjax.transfer.decision_tables import DECISIONS, Decision, Recommendation, recommend
+from cnnjax.transfer.feature_store import FeatureStore
 from cnnjax.transfer.features import PrefixCache, feature_bytes, prefix_features
 from cnnjax.transfer.frozen import Trained, train_behind_prefix
+from cnnjax.transfer.heads import Head, new_head
+from cnnjax.transfer.probes import Probe, probe
+from cnnjax.transfer.recipes import Recipe
+from cnnjax.transfer.strategies import Outcome, fine_tune, from_scratch, predict_as_is
 from cnnjax.transfer.surgery import first_stages, initialise, transplant, variable_shapes
 
 __all__ = [
+    "DECISIONS",
+    "Decision",
+    "FeatureStore",
+    "FreezeAudit",
+    "Head",
+    "Outcome",
     "PrefixCache",
+    "Probe",
+    "Recipe",
+    "Recommendation",
+    "StageAudit",
     "Trained",
+    "assert_frozen",
     "feature_bytes",
+    "fine_tune",
     "first_stages",
+    "freeze_audit",
+    "from_scratch",
     "initialise",
+    "new_head",
+    "predict_as_is",
     "prefix_features",
+    "probe",
+    "recommend",
     "train_behind_prefix",
     "transplant",
     "variable_shapes",
