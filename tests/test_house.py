@@ -13,6 +13,7 @@ ROOMS = [
     "data",
     "layers",
     "models",
+    "pretrained",
     "training",
     "transfer",
     "analysis",

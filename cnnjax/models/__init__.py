@@ -30,6 +30,7 @@ from cnnjax.models.mobilenet import MobileNet
 from cnnjax.models.mobilenet_v2 import MobileNetV2
 from cnnjax.models.nasnet import NASNetLarge, NASNetMobile
 from cnnjax.models.network import Network, check_takes
+from cnnjax.models.pixels import Pixels
 from cnnjax.models.resnet import ResNet18, ResNet34, ResNet50, ResNet101, ResNet152
 from cnnjax.models.resnet_cifar import ResNet20, ResNet32, ResNet44, ResNet56, ResNet110
 from cnnjax.models.resnet_v2 import ResNet50V2, ResNet101V2, ResNet152V2
@@ -83,6 +84,7 @@ __all__ = [
     "NASNetLarge",
     "NASNetMobile",
     "Network",
+    "Pixels",
     "ResNeXt50x32x4d",
     "ResNeXt101x32x8d",
     "ResNeXt101x64x4d",

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnjax.errors import CnnjaxError, did_you_mean
+from cnnjax.models.pixels import Pixels
 
 
 class Network(nn.Module):
@@ -29,6 +30,9 @@ class Network(nn.Module):
       param_dtype: of the stored variables.
       remat: whether the backward pass computes the inside of each stage again (`jax.checkpoint`)
         and only what goes from stage to stage is kept: a forward pass more for less memory.
+      pixels: what images in [-1, 1] become before the first stage, for weights that were trained
+        on another scale; as they are by default. A slice that begins later takes features, which
+        nothing is done to.
       image: (height, width, channels) of the images that the paper gives the network.
       auxiliary_weight: of each auxiliary head's loss in training, next to the loss of the logits;
         0 where there are no such heads.
@@ -38,6 +42,7 @@ class Network(nn.Module):
     dtype: jnp.dtype = jnp.float32
     param_dtype: jnp.dtype = jnp.float32
     remat: bool = False
+    pixels: Pixels | None = None
 
     image: ClassVar[tuple[int, int, int]]
     auxiliary_weight: ClassVar[float] = 0.0
@@ -116,7 +121,10 @@ class Network(nn.Module):
         names = self.slice(start, stop)
         for name in frozen:
             self._position(name, self.stages)
-        self._check_input(x, is_image=names[0] == self.stages[0])
+        is_image = names[0] == self.stages[0]
+        self._check_input(x, is_image)
+        if is_image and self.pixels is not None:
+            x = self.pixels(x)
         for name in names:
             try:
                 x = self._run(name, x, train=train and name not in frozen)
