@@ -1,6 +1,9 @@
 """What every command line of the project does alike."""
 
+import hashlib
 import os
+import platform
+import re
 import shutil
 import signal
 import sys
@@ -9,13 +12,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TypeVar
 
+import jax
 import tyro
 
+from cnnjax.data.cache import cache_dir
 from cnnjax.errors import CnnjaxError
 
 Config = TypeVar("Config")
+COMPILED_BYTES = 2**31
+"""What compiled programs may take on disk; the least recently used ones make room."""
+WORTH_KEEPING = 0.1
+"""Seconds of compiling from which a program is kept."""
 
 
 def main(config: type[Config], run: Callable[[Config], None], description: str) -> None:
@@ -30,13 +40,15 @@ def main(config: type[Config], run: Callable[[Config], None], description: str) 
       description: the head of --help; see `page`.
     """
     previous = signal.signal(signal.SIGINT, _stop)
-    _compile_sooner()
     try:
         if {"-h", "--help"} & set(sys.argv[1:]):
             # tyro would print every paragraph as one endless line.
             print(page(description, min(shutil.get_terminal_size().columns, 100)), end="\n\n")
         # A switch is one flag: --list, without --no-list beside it.
-        run(tyro.cli(config, description="", config=(tyro.conf.FlagCreatePairsOff,)))
+        flags = tyro.cli(config, description="", config=(tyro.conf.FlagCreatePairsOff,))
+        _compile_sooner(level=0 if getattr(flags, "smoke", False) else 2)
+        _keep_compiled()
+        run(flags)
     except CnnjaxError as error:
         _fail(str(error))
     except MemoryError as error:
@@ -83,17 +95,43 @@ def _hanging(block: str) -> str:
     return " " * (indent + len(name + gap + text) - len(text.lstrip()))
 
 
-def _compile_sooner() -> None:
-    """Where there is no accelerator, asks XLA for LLVM's optimisation level 2 instead of 3.
+def _compile_sooner(level: int) -> None:
+    """Where there is no accelerator, asks XLA for a lower optimisation level of LLVM than 3.
 
-    Programs that draw random numbers, first weights and dropout, take a fraction of the time to
-    compile and run as fast. XLA reads the variable when it begins; a level that the user has set
-    stays.
+    At level 2, programs that draw random numbers, first weights and dropout, take a fraction of
+    the time to compile and run as fast; at level 0 those that run for milliseconds are compiled
+    sooner still. XLA reads the variable when it begins; a level that the user has set stays.
     """
     flags, option = os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level"
     if option in flags or entry_points(group="jax_plugins") or find_spec("libtpu"):
         return
-    os.environ["XLA_FLAGS"] = f"{flags} {option}=2".strip()
+    os.environ["XLA_FLAGS"] = f"{flags} {option}={level}".strip()
+
+
+def _keep_compiled() -> None:
+    """Has JAX keep compiled programs in the cache, for the next start and for equal programs of
+    this one; JAX_ENABLE_COMPILATION_CACHE=false keeps none.
+
+    A folder for each kind of processor: XLA compiles for the one at hand, and JAX does not look.
+    A place that the user has set stays, and where nothing can be written nothing is kept.
+    """
+    if jax.config.jax_compilation_cache_dir or not jax.config.jax_enable_compilation_cache:
+        return
+    with suppress(OSError, RuntimeError):  # RuntimeError: there is no home directory
+        folder = cache_dir() / "compiled" / _processor()
+        folder.mkdir(parents=True, exist_ok=True)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_compilation_cache_max_size", COMPILED_BYTES)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING)
+
+
+def _processor() -> str:
+    """A short name for what programs are compiled for: the instructions that the processor has."""
+    known, cpuinfo = f"{platform.machine()} {platform.processor()}", Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        text = cpuinfo.read_text(errors="replace")
+        known += " ".join(sorted(set(re.findall(r"^(?:flags|Features)\s*:.*$", text, re.M))))
+    return hashlib.sha256(known.encode()).hexdigest()[:12]
 
 
 def _stop(*_: object) -> None:

@@ -25,6 +25,9 @@ if jax.__version_info__ < (0, 11):  # XLA ends the process at a flag that it doe
     QUICK.append("--xla_cpu_use_fusion_emitters=false")
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *QUICK]).strip()
 
+# Commands in this process would have all tests after them fill the user's cache.
+jax.config.update("jax_enable_compilation_cache", False)
+
 
 def _filled(path: tuple, array: jax.ShapeDtypeStruct, rng: np.random.Generator) -> np.ndarray:
     match path[-1].key:

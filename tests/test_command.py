@@ -3,8 +3,9 @@ import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 
+import jax
 import pytest
 
 from cnnjax import command
@@ -121,6 +122,56 @@ def test_without_an_accelerator_a_command_compiles_sooner(monkeypatch, before, p
     during = []
     call(monkeypatch, lambda config: during.append(os.environ["XLA_FLAGS"]))
     assert during == [after]
+
+
+def test_a_smoke_form_is_compiled_soonest(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setattr(command, "entry_points", lambda group: [])
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["study.py", "--smoke"])
+    during = []
+    smoke = make_dataclass("Config", [("smoke", bool, False)])
+    command.main(smoke, lambda config: during.append(os.environ["XLA_FLAGS"]), "What it is.")
+    assert during == [f"{LEVEL}=0"]
+
+
+def test_the_second_start_compiles_nothing(tmp_path):
+    code = (
+        "import sys\n"
+        "from dataclasses import make_dataclass\n"
+        "import jax\n"
+        "from cnnjax import command\n"
+        "def run(config):\n"
+        "    events = []\n"
+        "    jax.monitoring.register_event_listener(lambda name, **_: events.append(name))\n"
+        "    jax.jit(lambda key: jax.random.normal(key, (3,)))(jax.random.key(0))\n"
+        "    print(events.count('/jax/compilation_cache/cache_hits'))\n"
+        "command.WORTH_KEEPING = 0.0\n"
+        "command.main(make_dataclass('Config', [('n', int, 1)]), run, 'What it is.')\n"
+    )
+
+    def hits() -> int:
+        environment = os.environ | {"CNNJAX_CACHE": str(tmp_path)}
+        process = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        assert process.stderr == ""
+        return int(process.stdout)
+
+    assert hits() == 0
+    assert hits() > 0
+
+
+def test_without_a_place_to_write_to_a_command_runs_all_the_same(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("CNNJAX_CACHE", str(tmp_path / "file"))
+    seen = []
+    jax.config.update("jax_enable_compilation_cache", True)
+    try:
+        assert call(monkeypatch, seen.append) == 0
+    finally:
+        jax.config.update("jax_enable_compilation_cache", False)
+    assert seen == [Config()]
 
 
 def test_after_a_command_ctrl_c_is_what_it_was(monkeypatch):

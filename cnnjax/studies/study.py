@@ -50,7 +50,7 @@ class StudyConfig:
     only: Annotated[str | None, unset("NAME", "all runs")] = None
     """Run this one run of the plan (see --list), for a scheduler that takes them one by one."""
     smoke: bool = False
-    """A tiny plan that ends within seconds, to see that everything works."""
+    """A tiny plan that ends within a minute, to see that everything works."""
 
 
 Config = TypeVar("Config", bound=StudyConfig)
