@@ -13,7 +13,7 @@ from cnnjax.models.ledger import multiply_adds
 from cnnjax.studies.plans import Plan, Run
 from cnnjax.studies.runs import Outcome, Tools
 from cnnjax.training import classification, duration, momentum_sgd
-from cnnjax.transfer import PrefixCache, initialise, train_behind_prefix, variable_shapes
+from cnnjax.transfer import FeatureStore, initialise, train_behind_prefix, variable_shapes
 from cnnjax.transfer.treatments import TREATMENTS, Treatment, copies_from, start_treatment
 
 MOMENTUM = 0.9
@@ -98,7 +98,7 @@ class Protocol:
         first = self.halves[0, "A"]
         check_takes(first.network, first.train.images.shape[1:])
         self._costs = multiply_adds(first.network, first.train.images.shape[1:])
-        self._caches: dict[tuple[int, str], PrefixCache] = {}
+        self._store = FeatureStore(limit=2 * CACHE_LIMIT)
         self.plan = Plan(run for split in range(splits) for run in self._runs(split))
 
     def steps(self, run: Run) -> int:
@@ -136,8 +136,7 @@ class Protocol:
             batch_size=recipe.batch_size,
             seed=config["order_seed"],
             cache_limit=CACHE_LIMIT,
-            cache=self._cache(config["split"], target, half.network),
-            cache_name=run.needs[0] if run.needs else f"fresh {config['init_seed']}",
+            store=self._store,
             directory=tools.directory,
             on_steps=tools.on_steps,
             report=tools.report,
@@ -244,11 +243,6 @@ class Protocol:
         return (
             3.0 * steps * self.recipe.batch_size * learning + features + len(half.test) * learning
         )
-
-    def _cache(self, split: int, target: str, network: Network) -> PrefixCache:
-        if (split, target) not in self._caches:  # those of the split before are not needed again
-            self._caches = {(split, target): PrefixCache(network)}
-        return self._caches[split, target]
 
 
 def _name(split: int, treatment: Treatment, n: int, source: str, target: str) -> str:

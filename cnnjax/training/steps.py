@@ -12,7 +12,7 @@ from cnnjax.training.state import TrainState, Variables, merge
 from cnnjax.training.tasks import Task
 
 Batch = tuple[jax.Array, jax.Array]
-"""(inputs `[N, ...]`, targets `[N, ...]`)."""
+"""(inputs `[N, ...]`, targets `[N, ...]`); features of a stage may be a tuple of such inputs."""
 
 Augment = Callable[[jax.Array, jax.Array], jax.Array]
 """(key, images `[N, H, W, C]`) -> images, e.g. of `cnnjax.data.augment`."""
@@ -72,7 +72,7 @@ def train_step(
         variables = merge({"params": params}, state.statistics, frozen)
         outputs, updated = network.apply(
             variables,
-            scale_pixels(inputs),
+            jax.tree.map(scale_pixels, inputs),
             train=True,
             start=start,
             frozen=tuple(frozen.get("params", ())),
@@ -148,7 +148,7 @@ def train_steps(
     )
 
     def batch(i: jax.Array) -> Batch:
-        return inputs[indices[i]], targets[indices[i]]
+        return _rows(inputs, indices[i]), targets[indices[i]]
 
     shapes = jax.eval_shape(lambda s: step(s, batch(0))[1], state)
     log = jax.tree.map(lambda a: jnp.zeros((len(indices), *a.shape), a.dtype), shapes)
@@ -190,7 +190,12 @@ def evaluate_batches(
 
     def one(batch: Batch) -> dict[str, jax.Array]:
         places, weights = batch
-        outputs = network.apply(variables, scale_pixels(inputs[places]), start=start)
+        x = jax.tree.map(scale_pixels, _rows(inputs, places))
+        outputs = network.apply(variables, x, start=start)
         return task.sums(outputs, targets[places], weights)
 
     return jax.tree.map(lambda a: a.sum(axis=0), jax.lax.map(one, (indices, mask)))
+
+
+def _rows(inputs: jax.Array, places: jax.Array) -> jax.Array:
+    return jax.tree.map(lambda array: array[places], inputs)

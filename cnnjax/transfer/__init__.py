@@ -3,7 +3,7 @@
 from cnnjax.transfer.audit import FreezeAudit, StageAudit, assert_frozen, freeze_audit
 from cnnjax.transfer.decision_tables import DECISIONS, Decision, Recommendation, recommend
 from cnnjax.transfer.feature_store import FeatureStore
-from cnnjax.transfer.features import PrefixCache, feature_bytes, prefix_features
+from cnnjax.transfer.features import feature_bytes, pooled_features, prefix_features
 from cnnjax.transfer.frozen import Trained, train_behind_prefix
 from cnnjax.transfer.heads import Head, new_head
 from cnnjax.transfer.probes import Probe, probe
@@ -18,7 +18,6 @@ __all__ = [
     "FreezeAudit",
     "Head",
     "Outcome",
-    "PrefixCache",
     "Probe",
     "Recipe",
     "Recommendation",
@@ -32,6 +31,7 @@ __all__ = [
     "from_scratch",
     "initialise",
     "new_head",
+    "pooled_features",
     "predict_as_is",
     "prefix_features",
     "probe",

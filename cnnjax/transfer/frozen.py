@@ -13,12 +13,14 @@ from cnnjax.models import Network
 from cnnjax.training import Variables, create_state, evaluate, fit, merge, partition
 from cnnjax.training import trained_variables as trained_part
 from cnnjax.training.lines import Line
+from cnnjax.training.steps import Augment
 from cnnjax.training.tasks import Task
-from cnnjax.transfer.features import PrefixCache, feature_bytes
+from cnnjax.transfer.feature_store import FeatureStore
+from cnnjax.transfer.features import feature_bytes, prefix_features
 
 
 class Trained(NamedTuple):
-    """The outcome of a training: variables of all stages, metrics on the test set, lines."""
+    """The outcome of a training: variables of all stages, what `judge` found, lines of metrics."""
 
     variables: dict
     test: dict[str, float]
@@ -37,8 +39,9 @@ def train_behind_prefix(
     steps: int,
     batch_size: int,
     seed: int,
-    cache: PrefixCache | None = None,
-    cache_name: str = "",
+    augment: Augment | None = None,
+    judge: Callable[..., object] = evaluate,
+    store: FeatureStore | None = None,
     cache_limit: int = 2 * 2**30,
     directory: Path | None = None,
     on_steps: Callable[[int], None] = lambda step: None,
@@ -48,8 +51,8 @@ def train_behind_prefix(
 
     The frozen stages run in evaluation mode, have no gradient, no decay and no optimizer state, and
     come back as they went in. Their output is computed once for each image when it fits into
-    `cache_limit`; training on it gives the same numbers as running them in every step, to
-    rounding.
+    `cache_limit` and nothing is augmented; training on it gives the same numbers as running them in
+    every step, to rounding.
 
     Args:
       network: the composition.
@@ -61,9 +64,10 @@ def train_behind_prefix(
       optimizer: for the trainable stages.
       steps: of training.
       batch_size: examples a step.
-      seed: of the order of the examples and of dropout.
-      cache: shares features with other trainings.
-      cache_name: names these frozen weights and images in it.
+      seed: of the order of the examples, of augmentation and of dropout.
+      augment: changes the training images in every step; see `fit`.
+      judge: called once, as `evaluate` is, on the test set or its features.
+      store: shares features with other trainings.
       cache_limit: bytes of features above which the prefix runs in every step instead.
       directory: for metrics and checkpoints.
       on_steps: see `fit`.
@@ -71,21 +75,18 @@ def train_behind_prefix(
     """
     prefix = network.stages[:frozen]
     trainable, fixed = partition(variables, prefix)
-    inputs, start = {"train": train.images, "test": test.images}, None
-    if prefix:
+    inputs, start = [train.images, test.images], None
+    if prefix and augment is None:
         shape = train.images.shape[1:]
-        size = feature_bytes(network, shape, prefix[-1], len(train) + len(test))
-        if size <= cache_limit:
-            cache = cache or PrefixCache(network)
-            inputs = {
-                part: cache.features((cache_name, part), fixed, images, prefix[-1])
-                for part, images in inputs.items()
-            }
+        if feature_bytes(network, shape, prefix[-1], len(train) + len(test)) <= cache_limit:
+            features = prefix_features if store is None else store.features
+            inputs = [features(network, fixed, images, prefix[-1]) for images in inputs]
             start = network.stages[frozen]
     running = fixed if start is None else {}
+    train_inputs, test_inputs = jax.tree.map(jnp.asarray, inputs)
     state, lines = fit(
         create_state(trainable, optimizer, jax.random.key(seed)),
-        (jnp.asarray(inputs["train"]), jnp.asarray(train.labels)),
+        (train_inputs, jnp.asarray(train.labels)),
         network=network,
         task=task,
         optimizer=optimizer,
@@ -94,16 +95,17 @@ def train_behind_prefix(
         seed=seed,
         frozen=running,
         start=start,
+        augment=augment,
         directory=directory,
         on_steps=on_steps,
         report=report,
     )
     learnt = trained_part(state)
-    measured = evaluate(
+    found = judge(
         network,
         task,
         merge(learnt, running),
-        (jnp.asarray(inputs["test"]), jnp.asarray(test.labels)),
+        (test_inputs, jnp.asarray(test.labels)),
         start=start,
     )
-    return Trained(merge(learnt, fixed), measured, lines)
+    return Trained(merge(learnt, fixed), found, lines)

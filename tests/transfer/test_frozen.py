@@ -10,7 +10,7 @@ import cnnjax
 from cnnjax.data import Dataset
 from cnnjax.training import classification, momentum_sgd
 from cnnjax.transfer import (
-    PrefixCache,
+    FeatureStore,
     feature_bytes,
     prefix_features,
     train_behind_prefix,
@@ -58,26 +58,12 @@ def test_cached_and_uncached_training_give_the_same_numbers(variables, data, fro
     assert cached.test["loss"] == pytest.approx(uncached.test["loss"], rel=1e-5)
 
 
-def test_a_shared_cache_changes_no_bit(variables, data):
-    cache = PrefixCache(NET)
-    for frozen in (2, 3):
-        shared = train(variables, data, frozen, cache=cache, cache_name="w")
+def test_a_shared_store_changes_no_bit(variables, data):
+    store = FeatureStore()
+    for frozen in (2, 3, 1):
+        shared = train(variables, data, frozen, store=store)
         alone = train(variables, data, frozen)
         chex.assert_trees_all_equal(shared.variables, alone.variables)
-
-
-def test_the_cache_goes_back_to_fewer_stages_too(variables, data):
-    cache = PrefixCache(NET)
-    deep = cache.features("w", variables, data.images, "conv3")
-    shallow = cache.features("w", variables, data.images, "conv1")
-    chex.assert_trees_all_equal(shallow, prefix_features(NET, variables, data.images, "conv1"))
-    chex.assert_trees_all_equal(deep, cache.features("w", variables, data.images, "conv3"))
-
-
-def test_the_cache_keeps_sources_apart(some_variables, variables, data):
-    cache, other = PrefixCache(NET), some_variables(NET, SHAPE, seed=9)
-    first = cache.features("w", variables, data.images, "conv1")
-    assert not jnp.array_equal(first, cache.features("v", other, data.images, "conv1"))
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 30, 256])
@@ -88,9 +74,9 @@ def test_features_are_those_of_the_composition_whatever_the_batch_size(variables
     chex.assert_trees_all_close(features, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_size_of_features_is_that_of_the_widest_stage(variables, data):
-    sizes = [prefix_features(NET, variables, data.images, stage).nbytes for stage in NET.stages[:3]]
-    assert feature_bytes(NET, SHAPE, "conv3", len(data)) == max(sizes)
+def test_the_size_of_features_is_known_without_computing_them(variables, data):
+    features = prefix_features(NET, variables, data.images, "conv3")
+    assert feature_bytes(NET, SHAPE, "conv3", len(data)) == features.nbytes
 
 
 def test_training_everything_moves_everything(variables, data):
