@@ -62,8 +62,14 @@ def _inspect(picture: Picture) -> tuple[tuple[int, int], bool]:
         raise _damaged(picture, error) from None
 
 
-def _decode(picture: Picture, mode: str, side: int | None) -> np.ndarray:
-    """Grey `[H, W]` for the mode "L", colour `[H, W, 3]` for "RGB"."""
+def upright(picture: Picture, mode: str) -> Image.Image:
+    """A picture (the first frame of one that moves), grey for the mode "L", colour for "RGB".
+
+    Turned as its EXIF orientation says; what is transparent becomes white.
+
+    Raises:
+        CnnjaxError: a picture that is damaged (named).
+    """
     try:
         with Image.open(_opened(picture)) as opened:
             image = ImageOps.exif_transpose(opened)
@@ -72,9 +78,14 @@ def _decode(picture: Picture, mode: str, side: int | None) -> np.ndarray:
                 image = Image.alpha_composite(white, image.convert("RGBA"))
             if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
                 image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
-            image = image.convert(mode)
-    except Exception as error:
+            return image.convert(mode)
+    except Exception as error:  # whatever a decoder raises over damaged bytes
         raise _damaged(picture, error) from None
+
+
+def _decode(picture: Picture, mode: str, side: int | None) -> np.ndarray:
+    """Grey `[H, W]` for the mode "L", colour `[H, W, 3]` for "RGB"."""
+    image = upright(picture, mode)
     return np.asarray(image if side is None else centre_square(image, side))
 
 
