@@ -15,13 +15,20 @@ SHOWN = 6
 """Problems of one kind that a message lists; the others it counts."""
 
 
-def shapes_of(network: Network) -> dict:
-    """The shapes and types of all variables, without computing them."""
-    image = jax.ShapeDtypeStruct((1, *network.image), jnp.float32)
+def shapes_of(network: Network, image_shape: tuple[int, int, int] | None = None) -> dict:
+    """The shapes and types of all variables, without computing them, for images `[H, W, C]` of
+    this shape; of the paper's by default."""
+    image = jax.ShapeDtypeStruct((1, *(image_shape or network.image)), jnp.float32)
     return jax.eval_shape(network.init, jax.random.key(0), image)
 
 
-def convert(arrays: Mapping[str, np.ndarray], network: Network, names: Names, called: str) -> dict:
+def convert(
+    arrays: Mapping[str, np.ndarray],
+    network: Network,
+    names: Names,
+    called: str,
+    image_shape: tuple[int, int, int] | None = None,
+) -> dict:
     """The network's variables with the values of `arrays`.
 
     Every variable must be there in its shape, as finite floating-point numbers of 32 or 16 bits,
@@ -32,6 +39,8 @@ def convert(arrays: Mapping[str, np.ndarray], network: Network, names: Names, ca
       network: what to fill.
       names: how the source names the weights of this family.
       called: what to call the arrays in an error.
+      image_shape: (height, width, channels) of the images that the network was trained on; the
+        paper's by default.
 
     Raises:
       CnnjaxError: anything else; all that is wrong in one message.
@@ -53,7 +62,7 @@ def convert(arrays: Mapping[str, np.ndarray], network: Network, names: Names, ca
             return None
         return np.ascontiguousarray(source.to_ours(array.astype(leaf.dtype)))
 
-    shapes = shapes_of(network)
+    shapes = shapes_of(network, image_shape)
     variables = jax.tree_util.tree_map_with_path(fill, shapes)
     unused = [name for name in left if not re.search(names.ignored, name)]
     if missing or wrong or unused:

@@ -25,7 +25,12 @@ NOT_ARGUMENTS = ("parent", "name", "dtype", "param_dtype", "remat", "num_classes
 
 
 def save(
-    path: Path, network: Network, variables: Mapping, passport: Passport, source: str = "cnnjax"
+    path: Path,
+    network: Network,
+    variables: Mapping,
+    passport: Passport,
+    source: str = "cnnjax",
+    image_shape: tuple[int, int, int] | None = None,
 ) -> None:
     """Writes weights as safetensors, whole or not at all.
 
@@ -37,6 +42,8 @@ def save(
       source: "cnnjax", this project's own form, which `load` gives back as it is; or another, such
         as "torchvision", whose names and layouts the file is to have. Of it, `load` knows what the
         source's own files are known by, not what the passport says.
+      image_shape: (height, width, channels) of the images that it was trained on, which the shapes
+        of dense layers follow; the paper's by default.
 
     Raises:
       CnnjaxError: another suffix, a source without names for the network, weights that are not the
@@ -45,7 +52,10 @@ def save(
     if path.suffix != ".safetensors":
         raise CnnjaxError(f"{str(path)!r} is no name of a safetensors file; end it in .safetensors")
     if source == "cnnjax":
-        arrays, about = export(variables, network, OURS), {KEY: _describe(network, passport)}
+        arrays, about = (
+            export(variables, network, OURS),
+            {KEY: _describe(network, passport, image_shape)},
+        )
     else:
         names = sources_of(passport.network).get(source)
         if names is None or names.layout != "torch":
@@ -82,7 +92,9 @@ def _write(path: Path, write: Callable[[Path], None]) -> None:
             temporary.unlink()
 
 
-def _describe(network: Network, passport: Passport) -> str:
+def _describe(
+    network: Network, passport: Passport, image_shape: tuple[int, int, int] | None
+) -> str:
     arguments = {
         field.name: getattr(network, field.name)
         for field in dataclasses.fields(network)
@@ -93,6 +105,7 @@ def _describe(network: Network, passport: Passport) -> str:
         "network": passport.network,
         "arguments": arguments,
         "num_classes": network.num_classes,
+        "image": image_shape or network.image,
         "pixels": network.pixels and dataclasses.asdict(network.pixels),
         "passport": passport._replace(preprocessing=None, sha256=None)._asdict(),
         "preprocessing": dataclasses.asdict(passport.preprocessing) | {"pixels": None},
@@ -133,6 +146,7 @@ def from_ours(
         fields = about["passport"] | {"preprocessing": preprocessing, "sha256": None}
         passport = Passport(**fields)._replace(classes=tuple(map(str, fields["classes"])))
         classes = int(about["num_classes"])
+        image_shape = _image_shape(about.get("image"))
         made = create(network, **{**given, **arguments}, num_classes=classes, pixels=pixels)
         stages = made.stages
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -146,7 +160,16 @@ def from_ours(
             f"{str(path)!r} has {classes} classes, not {num_classes}; load it with as many, or "
             "with num_classes=0 and give the network a new head"
         )
-    return made, convert(arrays, made, OURS, str(path)), passport
+    return made, convert(arrays, made, OURS, str(path), image_shape), passport
+
+
+def _image_shape(about: object) -> tuple[int, int, int] | None:
+    if about is None:
+        return None
+    height, width, channels = map(int, about)
+    if not min(height, width, channels) >= 1 or max(height, width) > 2**16 or channels > 2**10:
+        raise ValueError(f"images of {height} x {width} x {channels}")
+    return height, width, channels
 
 
 def _pixels(about: Mapping) -> Pixels:
