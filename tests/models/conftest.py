@@ -17,6 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnnjax.pretrained.layouts import (
+    KERAS_LEAVES,
+    TORCH_LEAVES,
+    Form,
+    NameOf,
+    Place,
+    from_torch,
+    to_torch,
+)
+
 # What these show of themselves, a shorter member of their family shows in the fast tests too (of
 # NASNet the short one of test_nasnet.py): each of them costs seconds of tracing. `pytest -m slow`
 # goes through them. A new name is fast.
@@ -45,15 +55,6 @@ FROM_THE_REGISTRY = {
 }
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-LEAVES = {
-    "kernel": "weight",
-    "scale": "weight",
-    "bias": "bias",
-    "mean": "running_mean",
-    "var": "running_var",
-}
-Flatten = tuple[int, int, int]  # (H, W, C) of the maps that a dense layer takes in torch's order
-NameOf = Callable[[tuple[str, ...]], str]
 
 
 def generator(name: str) -> np.random.Generator:
@@ -71,23 +72,6 @@ def entry(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return g.uniform(0.5, 1.5, shape).astype(np.float32)
 
 
-def from_torch(weight: np.ndarray, flatten: Flatten | None = None) -> np.ndarray:
-    """OIHW to HWIO, [out, in] to [in, out], where `in` runs through maps in our order."""
-    if flatten is not None:
-        h, w, c = flatten
-        weight = weight.reshape(-1, c, h, w).transpose(0, 2, 3, 1).reshape(len(weight), -1)
-    return weight.transpose({4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[weight.ndim])
-
-
-def to_torch(kernel: np.ndarray, flatten: Flatten | None = None) -> np.ndarray:
-    """The inverse of `from_torch`."""
-    weight = kernel.transpose({4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[kernel.ndim])
-    if flatten is not None:
-        h, w, c = flatten
-        weight = weight.reshape(-1, h, w, c).transpose(0, 3, 1, 2).reshape(len(weight), -1)
-    return weight
-
-
 def close(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str) -> None:
     """Relative to the largest number there is."""
     scale = np.abs(expected).max()
@@ -101,7 +85,7 @@ class Golden:
 
     `name_of` maps the path of one of our variables without its leaf, e.g. ("conv2_1", "conv1",
     "norm"), to torch's prefix, e.g. "layer1.0.bn1"; the leaf follows from ours ("scale" is
-    "weight"). `flatten` names dense layers that take flattened maps: {path: (H, W, C)}.
+    "weight"). `forms` names dense layers that are particular there: {path: form}.
     """
 
     def __init__(self, name: str) -> None:
@@ -113,17 +97,17 @@ class Golden:
         with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as arrays:
             self.arrays = dict(arrays)
 
-    def variables(self, net, name_of: NameOf, flatten: dict | None = None) -> dict:
+    def variables(self, net, name_of: NameOf, forms: dict[Place, Form] | None = None) -> dict:
         """Our variables with the other implementation's values."""
         image = jax.ShapeDtypeStruct((1, *self.images.shape[1:]), jnp.float32)
         shapes = jax.eval_shape(net.init, jax.random.key(0), image)
 
         def fill(path: tuple, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
             *place, last = (key.key for key in path[1:])
-            name = f"{name_of(tuple(place))}.{LEAVES[last]}"
-            flat = (flatten or {}).get(tuple(place)) if last == "kernel" else None
-            found = from_torch(entry(name, to_torch(np.empty(leaf.shape)).shape), flat)
-            return jnp.asarray(found)
+            name = f"{name_of(tuple(place))}.{TORCH_LEAVES[last]}"
+            form = (forms or {}).get(tuple(place)) if last == "kernel" else None
+            shape = to_torch(np.empty(leaf.shape), form).shape
+            return jnp.asarray(from_torch(entry(name, shape), form))
 
         return jax.tree_util.tree_map_with_path(fill, shapes)
 
@@ -157,7 +141,7 @@ class Golden:
         name_of: NameOf,
         *,
         auxiliary: dict[str, str] | None = None,
-        flatten: dict | None = None,
+        forms: dict[Place, Form] | None = None,
         chaotic: bool = False,
     ) -> None:
         """Logits with batch statistics, the loss and the gradients that the other one has.
@@ -174,7 +158,7 @@ class Golden:
             close(side[stage]["logits"], self.arrays[name], 1e-3, f"{stage}, {name}")
         close(value, self.arrays["train_loss"], 1e-3, "loss")
         if not chaotic:
-            self._check_gradients(gradients, self.arrays, name_of, flatten, 1e-2)
+            self._check_gradients(gradients, self.arrays, name_of, forms, 1e-2)
             return
         with np.load(GOLDEN / f"{self.name}_float64.npz", allow_pickle=False) as arrays:
             expected = dict(arrays)
@@ -183,7 +167,7 @@ class Golden:
             wide = jax.tree.map(lambda array: array.astype(jnp.float64), variables)
             (value, _), gradients = self._differentiate(double, wide, bool(auxiliary))
         close(value, expected["train_loss"], 1e-6, "loss in float64")  # of logits in float32
-        self._check_gradients(gradients, expected, name_of, flatten, 1e-6)
+        self._check_gradients(gradients, expected, name_of, forms, 1e-6)
 
     def _differentiate(self, net, variables: dict, auxiliary: bool) -> tuple:
         """((the loss, (logits, side outputs)), gradients)."""
@@ -208,17 +192,17 @@ class Golden:
         gradients: dict,
         arrays: dict,
         name_of: NameOf,
-        flatten: dict | None,
+        forms: dict[Place, Form] | None,
         tolerance: float,
     ) -> None:
         wanted = {key.split("/")[1] for key in arrays if key.startswith("grad/")}
         for place, leaf, gradient in leaves_of(gradients):
-            name = f"{name_of(place)}.{LEAVES[leaf]}"
+            name = f"{name_of(place)}.{TORCH_LEAVES[leaf]}"
             if name not in wanted:
                 continue
             wanted.remove(name)
-            flat = (flatten or {}).get(place) if leaf == "kernel" else None
-            found = to_torch(np.asarray(gradient), flat).reshape(-1)
+            form = (forms or {}).get(place) if leaf == "kernel" else None
+            found = to_torch(np.asarray(gradient), form).reshape(-1)
             norm = float(arrays[f"grad/{name}/norm"])
             if norm < 1e-6:  # a bias that a later norm takes away: all of it is rounding
                 assert np.linalg.norm(found) < 1e-6, name
@@ -249,15 +233,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def golden() -> Callable[[str], Golden]:
     """`golden("resnet18")`: what tests/golden/resnet18.npz and .json hold, see `Golden`."""
     return Golden
-
-
-KERAS_LEAVES = {
-    "kernel": ("kernel", "depthwise_kernel", "pointwise_kernel"),
-    "scale": ("gamma",),
-    "bias": ("bias", "beta"),
-    "mean": ("moving_mean",),
-    "var": ("moving_variance",),
-}
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import cnnjax
 from cnnjax import CnnjaxError
 from cnnjax.models import check_takes
 from cnnjax.models.ledger import ledger
+from cnnjax.pretrained.alexnet import FORMS, MODULES, torchvision_name
 
 # The first of figure 2's two towers holds the first half of the maps, the second the second.
 MAPS = {"conv2": 96, "conv3": 256, "conv4": 384, "conv5": 384}
@@ -154,34 +155,10 @@ def test_an_unknown_variant_is_refused():
     )
 
 
-PLACES = {
-    "conv1": "features.0",
-    "conv2": "features.3",
-    "conv3": "features.6",
-    "conv4": "features.8",
-    "conv5": "features.10",
-    "fc6": "classifier.1",
-    "fc7": "classifier.4",
-    "fc8": "classifier.6",
-}
-LAST = {  # the last module of each stage, after ReLU and pooling
-    "conv1": "features.2",
-    "conv2": "features.5",
-    "conv3": "features.7",
-    "conv4": "features.9",
-    "conv5": "avgpool",
-    "fc6": "classifier.2",
-    "fc7": "classifier.5",
-    "fc8": "classifier.6",
-}
-FLATTEN = {("fc6",): (6, 6, 256)}
-
-
 @pytest.mark.slow
 def test_torchvision_computes_and_trains_the_same(golden):
     theirs = golden("alexnet")
     net = cnnjax.create("alexnet", variant="torchvision", dropout=0.0)
-    place = lambda path: PLACES[path[0]]  # noqa: E731
-    variables = theirs.variables(net, place, FLATTEN)
-    theirs.check_stages(net, variables, LAST)
-    theirs.check_training(net, variables, place, flatten=FLATTEN)
+    variables = theirs.variables(net, torchvision_name, FORMS)
+    theirs.check_stages(net, variables, MODULES)
+    theirs.check_training(net, variables, torchvision_name, forms=FORMS)

@@ -7,60 +7,22 @@ import numpy as np
 import pytest
 
 import cnnjax
-
-
-def torchvisions(place):
-    """torchvision's name of one of our modules."""
-    stage, *inner = place
-    match re.match(r"([a-z]+)(\d*)_?(\d*)", stage).groups():
-        case ("conv", _, _):
-            module = {"conv": "conv0", "norm": "norm0"}[inner.pop()]
-        case ("dense", block, layer):
-            module = f"denseblock{block}.denselayer{layer}"
-        case ("transition", block, _):
-            module = f"transition{block}"
-        case ("norm", _, _):
-            module = "norm5"
-        case ("fc", _, _):
-            return "classifier"
-    return ".".join(["features", module, *inner])
-
-
-def kerases(place):
-    """Keras' name of one of our modules: its block 1 is the stem, the first dense block is 2."""
-    stage, *inner = place
-    match re.match(r"([a-z]+)(\d*)_?(\d*)", stage).groups():
-        case ("conv", _, _):
-            return {"conv": "conv1_conv", "norm": "conv1_bn"}[inner[0]]
-        case ("dense", block, layer):
-            part = {"norm1": "0_bn", "conv1": "1_conv", "norm2": "1_bn", "conv2": "2_conv"}
-            return f"conv{int(block) + 1}_block{layer}_{part[inner[0]]}"
-        case ("transition", block, _):
-            return f"pool{int(block) + 1}_{ {'norm': 'bn', 'conv': 'conv'}[inner[0]] }"
-    return {"norm": "bn", "fc": "predictions"}[stage]
-
-
-def last_layers(net):
-    """{block: the stage that ends it}."""
-    return {stage[5]: stage for stage in net.stages if stage.startswith("dense")}
+from cnnjax.pretrained.densenet import keras_name, torchvision_modules, torchvision_name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["densenet121", "densenet161"])
 def test_torchvision_computes_the_same(name, golden):
     other, net = golden(name), cnnjax.create(name)
-    variables = other.variables(net, torchvisions)
-    modules = {"conv1": "features.pool0"}
-    modules |= {stage: f"features.denseblock{b}" for b, stage in last_layers(net).items()}
-    modules |= {f"transition{b}": f"features.transition{b}" for b in (1, 2, 3)}
-    other.check_stages(net, variables, modules)
+    variables = other.variables(net, torchvision_name)
+    other.check_stages(net, variables, torchvision_modules(net))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["densenet121", "densenet161"])
 def test_torchvision_trains_with_the_same_loss_and_gradients(name, golden):
     other, net = golden(name), cnnjax.create(name)
-    other.check_training(net, other.variables(net, torchvisions), torchvisions)
+    other.check_training(net, other.variables(net, torchvision_name), torchvision_name)
 
 
 @pytest.mark.slow
@@ -72,7 +34,7 @@ def test_keras_computes_the_same_maps_after_every_stage(depth, transplant_keras)
     make = getattr(keras.applications, f"DenseNet{depth}")
     model = make(weights=None, input_shape=shape, classifier_activation=None)
     net = cnnjax.create(f"densenet{depth}", variant="keras")
-    variables = transplant_keras(net, model, shape, kerases)
+    variables = transplant_keras(net, model, shape, keras_name)
 
     def ending(stage):
         match re.match(r"([a-z]+)(\d*)_?(\d*)", stage).groups():

@@ -11,6 +11,13 @@ import cnnjax
 from cnnjax.models import NETWORKS
 from cnnjax.models.ledger import multiply_adds
 from cnnjax.models.receptive_field import receptive_fields
+from cnnjax.pretrained.efficientnet import (
+    keras_name,
+    timm_modules,
+    timm_name,
+    torchvision_modules,
+    torchvision_name,
+)
 
 # Multiply-adds in units of 1e9 (torchvision 0.29.2, `_ops` of the weights' metadata), and the side
 # of the images they are counted at: B2's differs from the paper's 260.
@@ -110,61 +117,10 @@ def test_weights_begin_as_in_the_authors_code():
     assert np.var(fc["kernel"]) == pytest.approx(bound**2 / 3, rel=0.01)
 
 
-def place_of(stage):
-    """block3b -> (3, 1)."""
-    return int(stage[5]), ord(stage[6]) - ord("a")
-
-
-def in_torchvision(place):
-    stage, *inner = place
-    if stage == "fc":
-        return "classifier.1"
-    if stage in ("stem", "top"):
-        return f"features.{ {'stem': 0, 'top': 8}[stage] }.{ {'conv': 0, 'norm': 1}[inner[0]] }"
-    i, j = place_of(stage)
-    order = ["expand", "depthwise", "squeeze_excite", "project"]
-    last = {"conv": "0", "norm": "1", "squeeze": "fc1", "excite": "fc2"}[inner[1]]
-    return f"features.{i}.{j}.block.{order.index(inner[0]) - (i == 1)}.{last}"
-
-
-def in_timm(place):
-    stage, *inner = place
-    if stage == "fc":
-        return "classifier"
-    if stage in ("stem", "top"):
-        names = {"stem": ("conv_stem", "bn1"), "top": ("conv_head", "bn2")}[stage]
-        return names[inner[0] == "norm"]
-    i, j = place_of(stage)
-    order = ["expand", "depthwise", "project"][i == 1 :]
-    convolutions = ["conv_pw", "conv_dw", "conv_pwl"] if i > 1 else ["conv_dw", "conv_pw"]
-    if inner[0] == "squeeze_excite":
-        name = {"squeeze": "se.conv_reduce", "excite": "se.conv_expand"}[inner[1]]
-    elif inner[1] == "conv":
-        name = convolutions[order.index(inner[0])]
-    else:
-        name = f"bn{order.index(inner[0]) + 1}"
-    return f"blocks.{i - 1}.{j}.{name}"
-
-
-def last_blocks(net):
-    """The last block of each of the seven groups."""
-    return {stage[5]: stage for stage in net.stages if stage.startswith("block")}
-
-
-def modules(net, name):
-    """Others' modules by the stage that ends them, in order."""
-    names = {"stem": "bn1", "top": "bn2"}
-    prefix, first = "blocks", 0
-    if not name.startswith("timm"):
-        names, prefix, first = {"stem": "features.0", "top": "features.8"}, "features", 1
-    blocks = {s: f"{prefix}.{int(i) - 1 + first}" for i, s in last_blocks(net).items()}
-    return {"stem": names["stem"], **blocks, "top": names["top"]}
-
-
 OTHERS = {
-    "efficientnet_b0": ("efficientnet_b0", "torchvision", in_torchvision),
-    "efficientnet_b5": ("efficientnet_b5", "torchvision", in_torchvision),
-    "timm_tf_efficientnet_b0": ("efficientnet_b0", "keras", in_timm),
+    "efficientnet_b0": ("efficientnet_b0", "torchvision", torchvision_name),
+    "efficientnet_b5": ("efficientnet_b5", "torchvision", torchvision_name),
+    "timm_tf_efficientnet_b0": ("efficientnet_b0", "keras", timm_name),
 }
 
 
@@ -179,7 +135,8 @@ def compared(golden, name):
 @pytest.mark.parametrize("name", ["efficientnet_b0", "timm_tf_efficientnet_b0"])
 def test_others_compute_the_same_stage_by_stage(golden, name):
     other, net, variables, _ = compared(golden, name)
-    other.check_stages(net, variables, modules(net, name))
+    modules = timm_modules if name.startswith("timm") else torchvision_modules
+    other.check_stages(net, variables, modules(net))
 
 
 @pytest.mark.slow
@@ -187,7 +144,7 @@ def test_torchvision_computes_the_same_in_the_first_half_of_b5(golden):
     # Further on, these weights make the network chaotic: a relative change of 1e-7 of the images,
     # in our network alone, changes the maps by 2e-5 at block4g, 5e-3 at block5g and 0.8 at block6i.
     other, net, variables, _ = compared(golden, "efficientnet_b5")
-    ends, x = modules(net, "efficientnet_b5"), jnp.asarray(other.images)
+    ends, x = torchvision_modules(net), jnp.asarray(other.images)
     for stage in net.stages[: net.stages.index("block4g") + 1]:
         x = net.apply(variables, x, start=stage, stop=stage)
         if stage in ends:
@@ -206,25 +163,6 @@ def test_others_train_with_the_same_loss_and_gradients(golden, name):
     other.check_training(net, variables, name_of)
 
 
-def in_keras(place):
-    stage, *inner = place
-    if stage == "fc":
-        return "predictions"
-    if stage in ("stem", "top"):
-        return f"{stage}_{ {'conv': 'conv', 'norm': 'bn'}[inner[0]] }"
-    name = {
-        ("expand", "conv"): "expand_conv",
-        ("expand", "norm"): "expand_bn",
-        ("depthwise", "conv"): "dwconv",
-        ("depthwise", "norm"): "bn",
-        ("squeeze_excite", "squeeze"): "se_reduce",
-        ("squeeze_excite", "excite"): "se_expand",
-        ("project", "conv"): "project_conv",
-        ("project", "norm"): "project_bn",
-    }[tuple(inner)]
-    return f"{stage}_{name}"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "image"),
@@ -237,7 +175,7 @@ def test_keras_computes_the_same_stage_by_stage(transplant_keras, number, image)
         input_shape=image, weights=None, classifier_activation=None
     )
     net = cnnjax.create(f"efficientnet_b{number}", variant="keras")
-    variables = transplant_keras(net, other, image, in_keras)
+    variables = transplant_keras(net, other, image, keras_name)
     layers = {layer.name: layer for layer in other.layers}
 
     def last(stage):

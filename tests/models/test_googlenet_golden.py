@@ -9,54 +9,20 @@ import pytest
 
 import cnnjax
 from cnnjax.models.googlenet import TABLE_1
-
-BRANCHES = {
-    "conv1x1": "branch1",
-    "reduce3x3": "branch2.0",
-    "conv3x3": "branch2.1",
-    "reduce5x5": "branch3.0",
-    "conv5x5": "branch3.1",
-    "projection": "branch4.1",
-}
-HEADS = {"inception_4a": "aux1", "inception_4d": "aux2"}
-CONV2 = {"reduce3x3": "conv2", "conv3x3": "conv3"}
-
-
-def name_of(path):
-    stage, *place = path
-    if stage == "linear":
-        return "fc"
-    if place[0] == "auxiliary":
-        prefix, place = HEADS[stage], place[1:]
-        if place[0] != "conv":
-            return f"{prefix}.{place[0]}"
-        prefix, place = f"{prefix}.conv", place[1:]
-    elif stage == "conv1":
-        prefix = "conv1"
-    elif stage == "conv2":
-        prefix, place = CONV2[place[0]], place[1:]
-    else:
-        prefix, place = f"{stage.replace('_', '')}.{BRANCHES[place[0]]}", place[1:]
-    return f"{prefix}.{ {'conv': 'conv', 'norm': 'bn'}[place[0]] }"
-
-
-FLATTEN = {(stage, "auxiliary", "fc1"): (4, 4, 128) for stage in HEADS}
-POOLED = {"conv1": 1, "conv2": 2, "inception_3b": 3, "inception_4e": 4}
-MODULES = {stage: stage.replace("_", "") for stage in TABLE_1}
-MODULES |= {stage: f"maxpool{number}" for stage, number in POOLED.items()}
+from cnnjax.pretrained.googlenet import FORMS, torchvision_modules, torchvision_name
 
 
 @pytest.fixture(scope="module")
 def torchvisions(golden):
     theirs = golden("googlenet")
     net = cnnjax.create("googlenet", dropout=0.0, auxiliary_dropout=0.0)
-    return theirs, net, theirs.variables(net, name_of, FLATTEN)
+    return theirs, net, theirs.variables(net, torchvision_name, FORMS)
 
 
 def test_torchvision_computes_the_same_stage_by_stage(torchvisions):
     theirs, net, variables = torchvisions
     assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == theirs.parameters
-    theirs.check_stages(net, variables, MODULES)
+    theirs.check_stages(net, variables, torchvision_modules(net))
 
 
 def test_torchvision_computes_the_same_in_every_branch(torchvisions):
@@ -84,7 +50,7 @@ def test_torchvision_trains_with_the_same_logits_in_all_heads_loss_and_gradients
     theirs.check_training(
         net,
         variables,
-        name_of,
+        torchvision_name,
         auxiliary={"inception_4a": "train_aux1", "inception_4d": "train_aux2"},
-        flatten=FLATTEN,
+        forms=FORMS,
     )

@@ -8,6 +8,7 @@ import pytest
 import cnnjax
 from cnnjax.models.inception_v3 import BLOCKS
 from cnnjax.models.ledger import ledger
+from cnnjax.pretrained.inception_v3 import keras_name, torchvision_modules, torchvision_name
 
 # Table 1: window, stride and input of each row; its modules in the order of its rows.
 TABLE_1 = {
@@ -169,41 +170,21 @@ def test_an_unknown_variant_is_told_which_there_are():
 def torchvisions(golden):
     theirs = golden("inception_v3")
     net = cnnjax.create("inception_v3", dropout=0.0)
-    return theirs, net, theirs.variables(net, name_of)
-
-
-STEM = {
-    "conv_1a": "Conv2d_1a_3x3",
-    "conv_2a": "Conv2d_2a_3x3",
-    "conv_2b": "Conv2d_2b_3x3",
-    "conv_3b": "Conv2d_3b_1x1",
-    "conv_4a": "Conv2d_4a_3x3",
-}
-
-
-def name_of(path):
-    stage, *place = path
-    if stage == "linear":
-        return "fc"
-    prefix = STEM.get(stage, stage.capitalize())
-    if place[0] == "auxiliary":
-        prefix, place = "AuxLogits", place[1:]
-    return ".".join([prefix, *place]).replace("norm", "bn")
+    return theirs, net, theirs.variables(net, torchvision_name)
 
 
 @pytest.mark.slow
 def test_torchvision_computes_the_same_stage_by_stage(torchvisions):
     theirs, net, variables = torchvisions
     assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == theirs.parameters
-    modules = STEM | {"conv_2b": "maxpool1", "conv_4a": "maxpool2"}
-    theirs.check_stages(net, variables, modules | {stage: stage.capitalize() for stage in BLOCKS})
+    theirs.check_stages(net, variables, torchvision_modules(net))
 
 
 @pytest.mark.slow
 def test_torchvision_trains_with_the_same_logits_in_both_heads_loss_and_gradients(torchvisions):
     theirs, net, variables = torchvisions
     heads = {"mixed_6e": "train_aux"}
-    theirs.check_training(net, variables, name_of, auxiliary=heads, chaotic=True)
+    theirs.check_training(net, variables, torchvision_name, auxiliary=heads, chaotic=True)
 
 
 @pytest.mark.slow
@@ -216,26 +197,7 @@ def test_keras_computes_the_same_module_by_module(transplant_keras, image):
         weights=None, input_shape=image, classes=7, classifier_activation=None
     )
     net = cnnjax.create("inception_v3", num_classes=7, variant="keras", auxiliary=False)
-    # Keras numbers its layers as it makes them, which is the order of our names in each stage.
-    places = []
-
-    def make(key):
-        for stage, layer in net.layers().items():
-            params = layer.init(key, jnp.zeros((1, 9, 9, 4)), train=False)["params"]
-            inner = [] if stage.startswith("conv") else list(params)
-            places.extend([(stage, name) for name in inner] or [(stage,)])
-
-    jax.eval_shape(make, jax.random.key(0))
-    number = {place: index for index, place in enumerate(places)}
-
-    def keras_name(path):
-        if path == ("linear",):
-            return "predictions"
-        kind = {"conv": "conv2d", "norm": "batch_normalization"}[path[-1]]
-        index = number[path[:-1]]
-        return f"{kind}_{index}" if index else kind
-
-    variables = transplant_keras(net, model, image, keras_name)
+    variables = transplant_keras(net, model, image, keras_name(net))
     images = np.random.default_rng(1).standard_normal((2, *image)).astype(np.float32)
     stages = dict(zip(BLOCKS, (f"mixed{i}" for i in range(11)), strict=True))
     inner = keras.Model(

@@ -9,6 +9,7 @@ import pytest
 
 import cnnjax
 from cnnjax.models.ledger import multiply_adds
+from cnnjax.pretrained.mobilenet import keras_name, timm_modules, timm_name
 
 IMAGE = (224, 224, 3)
 
@@ -120,48 +121,17 @@ def test_dropout_is_keras():
     assert cnnjax.create("mobilenet").layers()["fc"].dropout == 0.001
 
 
-# timm's blocks of our stages conv2, conv3, ...
-TIMM_BLOCKS = [f"{i}.{j}" for i, pairs in enumerate((1, 2, 2, 6, 2)) for j in range(pairs)]
-
-
-def in_timm(place):
-    stage, *inner = place
-    if stage == "fc":
-        return "classifier"
-    if stage == "conv1":
-        return {"conv": "conv_stem", "norm": "bn1"}[inner[0]]
-    name = {
-        ("depthwise", "conv"): "conv_dw",
-        ("depthwise", "norm"): "bn1",
-        ("pointwise", "conv"): "conv_pw",
-        ("pointwise", "norm"): "bn2",
-    }[tuple(inner)]
-    return f"blocks.{TIMM_BLOCKS[int(stage[4:]) - 2]}.{name}"
-
-
 def test_timm_computes_the_same_stage_by_stage(golden):
     other, net = golden("timm_mobilenetv1_100"), cnnjax.create("mobilenet", variant="timm")
     assert other.parameters == parameters(net)
-    last = {f"conv{n}": f"blocks.{i}" for i, n in enumerate((2, 4, 6, 12, 14))}
-    other.check_stages(net, other.variables(net, in_timm), {"conv1": "bn1"} | last)
+    other.check_stages(net, other.variables(net, timm_name), timm_modules(net))
 
 
 @pytest.mark.slow
 def test_timm_trains_with_the_same_loss_and_gradients(golden):
     other = golden("timm_mobilenetv1_100")
     net = cnnjax.create("mobilenet", variant="timm", dropout=0.0)
-    other.check_training(net, other.variables(net, in_timm), in_timm)
-
-
-def in_keras(place):
-    stage, *inner = place
-    if stage == "fc":
-        return "conv_preds"
-    suffix = {"conv": "", "norm": "_bn"}[inner[-1]]
-    if stage == "conv1":
-        return f"conv1{suffix}"
-    kind = {"depthwise": "dw", "pointwise": "pw"}[inner[0]]
-    return f"conv_{kind}_{int(stage[4:]) - 1}{suffix}"
+    other.check_training(net, other.variables(net, timm_name), timm_name)
 
 
 @pytest.mark.slow
@@ -173,7 +143,7 @@ def test_keras_computes_the_same_stage_by_stage(transplant_keras, alpha, image):
         input_shape=image, alpha=alpha, weights=None, classifier_activation=None
     )
     net = cnnjax.create("mobilenet", alpha=alpha)
-    variables = transplant_keras(net, other, image, in_keras)
+    variables = transplant_keras(net, other, image, keras_name)
     names = ["conv1_relu", *(f"conv_pw_{i}_relu" for i in range(1, 14)), other.layers[-1].name]
     maps = keras.Model(other.inputs[0], [other.get_layer(name).output for name in names])
     x = np.random.default_rng(1).standard_normal((1, *image)).astype(np.float32)

@@ -10,6 +10,12 @@ import pytest
 import cnnjax
 from cnnjax.models.ledger import multiply_adds
 from cnnjax.models.mobilenet_v2 import make_divisible
+from cnnjax.pretrained.mobilenet_v2 import (
+    keras_block,
+    keras_name,
+    torchvision_modules,
+    torchvision_name,
+)
 
 IMAGE = (224, 224, 3)
 
@@ -81,48 +87,17 @@ def test_dropout_is_torchvisions():
     assert cnnjax.create("mobilenet_v2").layers()["fc"].dropout == 0.2
 
 
-def in_torchvision(place):
-    stage, *inner = place
-    if stage == "fc":
-        return "classifier.1"
-    number = {"conv": 0, "norm": 1}[inner[-1]]
-    if stage in ("conv1", "conv2"):
-        return f"features.{ {'conv1': 0, 'conv2': 18}[stage] }.{number}"
-    block = int(stage[10:])
-    position = ["expand", "depthwise", "project"].index(inner[0]) - (block == 1)
-    if inner[0] == "project":  # its convolution and its norm are not wrapped into one module
-        return f"features.{block}.conv.{position + number}"
-    return f"features.{block}.conv.{position}.{number}"
-
-
 @pytest.mark.slow
 def test_torchvision_computes_the_same_stage_by_stage(golden):
     other, net = golden("mobilenet_v2"), cnnjax.create("mobilenet_v2")
-    modules = {stage: f"features.{i}" for i, stage in enumerate(net.stages[:-1])}
-    other.check_stages(net, other.variables(net, in_torchvision), modules)
+    variables = other.variables(net, torchvision_name)
+    other.check_stages(net, variables, torchvision_modules(net))
 
 
 @pytest.mark.slow
 def test_torchvision_trains_with_the_same_loss_and_gradients(golden):
     other, net = golden("mobilenet_v2"), cnnjax.create("mobilenet_v2", dropout=0.0)
-    other.check_training(net, other.variables(net, in_torchvision), in_torchvision)
-
-
-def in_keras(place):
-    stage, *inner = place
-    norm = inner and inner[-1] == "norm"
-    if stage == "fc":
-        return "predictions"
-    if stage == "conv1":
-        return "bn_Conv1" if norm else "Conv1"
-    if stage == "conv2":
-        return "Conv_1_bn" if norm else "Conv_1"
-    return f"{keras_block(stage)}_{inner[0]}{'_BN' if norm else ''}"
-
-
-def keras_block(stage):
-    number = int(stage[10:]) - 1
-    return f"block_{number}" if number else "expanded_conv"
+    other.check_training(net, other.variables(net, torchvision_name), torchvision_name)
 
 
 @pytest.mark.slow
@@ -134,7 +109,7 @@ def test_keras_computes_the_same_stage_by_stage(transplant_keras, alpha, image):
         input_shape=image, alpha=alpha, weights=None, classifier_activation=None
     )
     net = cnnjax.create("mobilenet_v2", alpha=alpha, variant="keras")
-    variables = transplant_keras(net, other, image, in_keras)
+    variables = transplant_keras(net, other, image, keras_name)
     layers = {layer.name: layer for layer in other.layers}
 
     def last(stage):

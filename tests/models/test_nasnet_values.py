@@ -7,6 +7,7 @@ import pytest
 
 import cnnjax
 from cnnjax.models.nasnet import NASNet
+from cnnjax.pretrained.nasnet import keras_ids, keras_name, timm_modules, timm_name
 
 
 class SmallNASNet(NASNet):
@@ -20,44 +21,6 @@ class SkippingNASNet(SmallNASNet):
     """As nasnet_large."""
 
     skip = True
-
-
-def keras_ids(net):
-    """{our cell: the end of the names of Keras' layers in it}."""
-    n = net.repeats
-    ids = {"cell_stem_0": "stem_1", "cell_stem_1": "stem_2"}
-    ids |= {f"cell_{i}": f"{i if i < n else i + 1}" for i in range(3 * n)}
-    return ids | {"reduction_cell_0": f"reduce_{n}", "reduction_cell_1": f"reduce_{2 * n}"}
-
-
-def keras_name(net):
-    """(our path) -> the name of Keras' layer."""
-    ids = keras_ids(net)
-
-    def name(path):
-        stage, *inner = path
-        if stage == "conv0":
-            return {"conv": "stem_conv1", "norm": "stem_bn1"}[inner[0]]
-        if stage == "final_layer":
-            return "predictions"
-        kind = "normal" if stage.split("_")[1].isdigit() else "reduction"
-        end = ids[stage]
-        match inner:
-            case ["current", part]:
-                return f"{kind}_{'conv' if part == 'conv' else 'bn'}_1_{end}"
-            case ["previous", "conv"]:
-                return f"adjust_conv_projection_{end}"
-            case ["previous", "norm"]:
-                return f"adjust_bn_{end}"
-            case ["previous", path]:
-                return f"adjust_conv_{path[-1]}_{end}"
-        place, part = inner[0].replace("_", ""), inner[1]
-        if kind == "reduction" and place == "left5":
-            place = "left4"  # so Keras calls it
-        number = f"{part[-1]}_bn" if part.startswith("norm") else part[-1]
-        return f"separable_conv_{number}_{kind}_{place}_{end}"
-
-    return name
 
 
 def check_against_keras(net, model, image_shape, transplant_keras):
@@ -125,35 +88,6 @@ def test_keras_computes_the_same_cell_by_cell(name, image_shape, transplant_kera
     check_against_keras(net, model, image_shape, transplant_keras)
 
 
-def timm_name(net):
-    """(our path) -> timm's name of it."""
-    layers = net.layers()
-
-    def name(path):
-        stage, *inner = path
-        norm = {"conv": "conv", "norm": "bn"}
-        match [stage, *inner]:
-            case ["final_layer"]:
-                return "last_linear"
-            case ["conv0", part]:
-                return f"conv0.{norm[part]}"
-            case [_, "current", part]:
-                return f"{stage}.conv_1x1.{norm[part]}"
-            case [_, "previous", "path_1" | "path_2" as part]:
-                return f"{stage}.{part}.conv"
-            case [_, "previous", "norm"] if layers[stage].previous == "reduce":
-                return f"{stage}.final_path_bn"
-            case [_, "previous", part]:
-                return f"{stage}.conv_prev_1x1.{norm[part]}"
-        side, number = inner[0].split("_")
-        block, last = f"{stage}.comb_iter_{int(number) - 1}_{side}", inner[1][-1]
-        if inner[1].startswith("norm"):
-            return f"{block}.bn_sep_{last}"
-        return f"{block}.separable_{last}.{inner[2]}_conv2d"
-
-    return name
-
-
 @pytest.fixture(scope="module")
 def timm(golden):
     theirs = golden("timm_nasnetalarge")
@@ -164,8 +98,7 @@ def timm(golden):
 @pytest.mark.slow
 def test_timm_computes_the_same_cell_by_cell(timm):
     theirs, net, variables = timm
-    modules = {stage: stage for stage in net.stages}
-    theirs.check_stages(net, variables, modules | {"cell_17": "act", "final_layer": "last_linear"})
+    theirs.check_stages(net, variables, timm_modules(net))
 
 
 @pytest.mark.slow

@@ -6,24 +6,9 @@ import numpy as np
 import pytest
 
 import cnnjax
+from cnnjax.pretrained.resnet import keras_name
 
 ODD = (65, 49, 3)  # each halving rounds up, and not in both directions at the same time
-
-
-def keras_name(path):
-    """("conv4_1", "shortcut", "norm") -> "conv4_block1_0_bn"."""
-    if path == ("fc",):
-        return "predictions"
-    stage, *rest = path
-    if stage == "conv1":
-        return "conv1_bn" if rest == ["norm"] else "conv1_conv"
-    if rest == ["post"]:
-        return "post_bn"
-    block = stage.replace("_", "_block")
-    if rest == ["preact"]:
-        return f"{block}_preact_bn"
-    number = "0" if rest[0] == "shortcut" else rest[0][-1]
-    return f"{block}_{number}_{'bn' if rest[-1] == 'norm' else 'conv'}"
 
 
 def output_name(stage, is_v2):
