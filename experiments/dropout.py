@@ -81,7 +81,7 @@ class Config(StudyConfig):
     """Training images, of the third part."""
     width: float = 0.25
     """Layers are so many times as wide as the paper's."""
-    conv_width: float = 0.25
+    conv_width: float = 0.1875
     """As --width, of the convolutional networks."""
     seeds: int = 3
     """Repetitions of every arm."""

@@ -63,7 +63,7 @@ class Config(StudyConfig):
     """Trainings at the tuned rate."""
     walk_steps: int = 3000
     """Length of the walks on surfaces."""
-    steps: int = 180
+    steps: int = 160
     """Length of every training, those that tune included."""
     batch_size: int = 32
     """Images a step."""

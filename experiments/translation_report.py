@@ -11,8 +11,8 @@ from cnnjax.studies.runs import Row
 from cnnjax.studies.statistics import Claim, Verdict, judge, paired, t_interval, values
 
 COLUMNS = (
-    *("run", "network", "training", "seed", "parameters", "multiply_adds", "accuracy"),
-    *("shifted_accuracy", "loss", "steps", "seconds", "config_hash"),
+    *("run", "network", "training", "seed", "learning_rate", "parameters", "multiply_adds"),
+    *("accuracy", "shifted_accuracy", "loss", "steps", "seconds", "config_hash"),
 )
 CURVE_COLUMNS = ("run", "shift", "accuracy", "worst", "ink")
 

@@ -1,6 +1,8 @@
 """The translation study: the lecture's networks, exact shifts, and the smoke run."""
 
+import csv
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from translation import Config, check, run, shrink
 from translation_protocol import (
     ALL,
     NETWORKS,
+    RATES,
     STACKS,
     TRAININGS,
     Protocol,
@@ -86,8 +89,21 @@ def test_every_arm_of_a_network_differs_in_the_training_alone(protocol):
         assert {key for key in one if one[key] != other[key]} == {"training"}
     configs = [runs[f"{name}-seed1"].config for name in STACKS]
     assert {key for key in configs[0] for c in configs if c[key] != configs[0][key]} == {
-        *("network", "kernels")
+        *("network", "kernels", "learning_rate")
     }
+
+
+def test_every_network_has_the_best_of_the_rates_that_were_tried():
+    table = Path(__file__).parents[2] / "experiments" / "results" / "translation" / "rates.csv"
+    tried = list(csv.DictReader(table.open(newline="")))
+    assert {row["network"] for row in tried} == set(RATES) == {*NETWORKS, *STACKS}
+    for name, chosen in RATES.items():
+        training, measure = ("shifted", "shifted_accuracy")
+        if name in STACKS:
+            training, measure = ("centred", "accuracy")
+        mine = [r for r in tried if (r["network"], r["training"]) == (name, training)]
+        assert len(mine) == 5
+        assert float(max(mine, key=lambda r: float(r[measure]))["learning_rate"]) == chosen
 
 
 def test_by_default_no_shift_loses_a_pixel(protocol):
@@ -159,7 +175,7 @@ def test_the_smoke_form_has_a_folder_of_its_own():
         ("--reach is 0", {"reach": 0}),
         ("--reach is 28", {"reach": 28}),
         ("--probes is 0", {"probes": 0}),
-        ("--stack-rate is inf", {"stack_rate": float("inf")}),
+        ("--learning-rate is inf", {"learning_rate": float("inf")}),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(flag, changes):
