@@ -42,7 +42,7 @@ from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
 
 STUDY = "augmentation"
 STEPS, PER_CLASS, PIXELS = 550, 20, 16
@@ -149,10 +149,9 @@ def check(config: Config) -> None:
 
 def shrink(config: Config) -> Config:
     """The smoke form: the same path through the code, a few steps on a few images."""
-    out = config.out if config.out != Config.out else Path("results/augmentation-smoke")
     small = {"steps": 4, "epochs": None, "batch_size": 16, "images_per_class": 4, "small": 0.5}
-    arms = [arm for arm in config.arms if arm in ("none", "all", "flip", "all-flip")]
-    return replace(config, out=out, arms=tuple(arms), seeds=2, evaluations=2, **small)
+    small["arms"] = tuple(a for a in config.arms if a in ("none", "all", "flip", "all-flip"))
+    return replace(config, out=smoke_folder(config), seeds=2, evaluations=2, **small)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
 
 STUDY = "batch_norm"
 
@@ -141,9 +141,8 @@ def check(config: Config) -> None:
 
 def shrink(config: Config) -> Config:
     """The smoke form: the same path through the code, a few steps."""
-    out = config.out if config.out != Config.out else Path("results/batch_norm-smoke")
     small = {"seeds": 2, "steps": 3, "conv_steps": 3, "batch_sizes": (2, 8), "batch_images": 16}
-    return replace(config, out=out, batch_size=8, conv_batch_size=8, **small)
+    return replace(config, out=smoke_folder(config), batch_size=8, conv_batch_size=8, **small)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
 
 STUDY = "dropout"
 DIGITS = 200
@@ -202,10 +202,9 @@ def check(config: Config) -> None:
 
 def shrink(config: Config) -> Config:
     """The smoke form: the same path through the code, a few steps of small networks."""
-    out = config.out if config.out != Config.out else Path("results/dropout-smoke")
     small = {"steps": 3, "batch_size": 8, "seeds": 2, "width": 1 / 128, "conv_width": 1 / 64}
     few = {"architectures": ("2x1024",), "rates": (0.5, 1.0), "sizes": (20, 40)}
-    return replace(config, out=out, train_images=60, **few, **small)
+    return replace(config, out=smoke_folder(config), train_images=60, **few, **small)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
 
 STUDY = "initialization"
 
@@ -126,8 +126,8 @@ def check(config: Config) -> None:
 
 def shrink(config: Config) -> Config:
     """The smoke form: the same path through the code, small networks, a few steps."""
-    out = config.out if config.out != Config.out else Path("results/initialization-smoke")
-    return replace(config, out=out, depths=(2,), width=8, seeds=2, steps=2, batch_size=8)
+    small = {"depths": (2,), "width": 8, "steps": 2, "batch_size": 8}
+    return replace(config, out=smoke_folder(config), seeds=2, **small)
 
 
 if __name__ == "__main__":

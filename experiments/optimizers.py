@@ -44,7 +44,7 @@ from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
 
 STUDY = "optimizers"
 
@@ -149,10 +149,9 @@ def check(config: Config) -> None:
 
 def shrink(config: Config) -> Config:
     """The smoke form: the same path through the code, three rules and a few steps."""
-    out = config.out if config.out != Config.out else Path("results/optimizers-smoke")
     rules = config.optimizers if config.optimizers != Config.optimizers else SMOKE_RULES
     small = {"seeds": 2, "walk_steps": 200, "steps": 20, "batch_size": 8, "rates": 3}
-    return replace(config, out=out, optimizers=rules, **small)
+    return replace(config, out=smoke_folder(config), optimizers=rules, **small)
 
 
 SMOKE_RULES = ("sgd", "momentum", "adam")

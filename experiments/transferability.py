@@ -38,7 +38,7 @@ from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
 from cnnjax.transfer.treatments import TREATMENTS
 
 STUDY = "transferability"
@@ -170,10 +170,9 @@ def parse_layers(text: str | None) -> tuple[int, ...] | None:
 
 def shrink(config: Config) -> Config:
     """The smoke form: the same path through the code, a few steps on a few images."""
-    out = config.out if config.out != Config.out else Path("results/transferability-smoke")
     small = {"splits": 2, "steps": 4, "epochs": None, "batch_size": 16, "images_per_class": 4}
     layers = config.layers or "1"
-    return replace(config, out=out, layers=layers, **small)
+    return replace(config, out=smoke_folder(config), layers=layers, **small)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
 
 STUDY = "translation"
 STEPS = 400
@@ -136,11 +136,10 @@ def check(config: Config) -> None:
 
 def shrink(config: Config) -> Config:
     """The smoke form: the same path through the code, a few steps on a few images."""
-    out = config.out if config.out != Config.out else Path("results/translation-smoke")
     small = {"steps": 2, "epochs": None, "batch_size": 8, "probes": 20, "stack_features": 2}
     few = ("mlp", "one-7x7", "three-3x3")
     networks = tuple(name for name in config.networks if name in few) or config.networks
-    return replace(config, out=out, networks=networks, seeds=2, reach=1, **small)
+    return replace(config, out=smoke_folder(config), networks=networks, seeds=2, reach=1, **small)
 
 
 if __name__ == "__main__":

@@ -141,6 +141,16 @@ def conduct(declare: Callable[[Config], Study], config: Config) -> None:
     _report(study, config, folder, console)
 
 
+def smoke_folder(config: StudyConfig) -> Path:
+    """Where the smoke form of a study goes, unless --out says so: beside the study's own folder.
+
+    >>> smoke_folder(StudyConfig()).name, smoke_folder(StudyConfig(out=Path("here"))).name
+    ('study-smoke', 'here')
+    """
+    usual = type(config).out
+    return usual.with_name(f"{usual.name}-smoke") if config.out == usual else config.out
+
+
 def command_line(config: StudyConfig, name: str) -> str:
     """The command that gives this study: the experiment, and the flags that are not as by default.
 
