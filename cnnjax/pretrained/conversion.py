@@ -1,5 +1,6 @@
 """From the arrays of a source to our variables and back, strictly."""
 
+import functools
 import re
 from collections.abc import Mapping
 
@@ -15,6 +16,7 @@ SHOWN = 6
 """Problems of one kind that a message lists; the others it counts."""
 
 
+@functools.lru_cache(maxsize=4)  # tracing a deep network takes seconds
 def shapes_of(network: Network, image_shape: tuple[int, int, int] | None = None) -> dict:
     """The shapes and types of all variables, without computing them, for images `[H, W, C]` of
     this shape; of the paper's by default."""

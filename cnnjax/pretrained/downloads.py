@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-import tempfile
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -92,20 +92,21 @@ def fetch(
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        file = temporary.open("xb")
     except OSError as error:
         raise CnnjaxError(
             f"cannot write to {path.parent}: {error.strerror or error}; set CNNJAX_CACHE to a "
             "folder that can be written"
         ) from None
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
             _download(passport.url, file, path, open_url)
-        verify(Path(temporary), digest, called=passport.url)
+        verify(temporary, digest, called=passport.url)
         os.replace(temporary, path)
     finally:
         with suppress(OSError):
-            os.unlink(temporary)
+            temporary.unlink()
     return path
 
 

@@ -50,6 +50,7 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
         ) from None
     try:
         with h5py.File(path, "r") as file:
+            file.visititems_links(_check_link)
             root = file.get("model_weights", file)
             if "layer_names" in root.attrs:
                 arrays = _by_name(root)
@@ -86,7 +87,7 @@ def _by_name(root: object) -> dict[str, np.ndarray]:
                     "expected kernel, bias, gamma, beta, moving_mean or moving_variance"
                 )
             short = OLD_LEAVES.get(leaf[1], leaf[1])
-            arrays[f"{layer}/{short}"] = np.asarray(group[weight])
+            arrays[f"{layer}/{short}"] = _array(group[weight])
     return arrays
 
 
@@ -108,7 +109,7 @@ def _by_class(layers: object) -> dict[str, np.ndarray]:
             order = order[1:]
         for index in sorted(values, key=int):
             leaf = order[int(index)] if int(index) < len(order) else index
-            arrays[f"{_text(values.attrs['name'])}/{leaf}"] = np.asarray(values[index])
+            arrays[f"{_text(values.attrs['name'])}/{leaf}"] = _array(values[index])
     return arrays
 
 
@@ -141,6 +142,18 @@ def _counted(name: str) -> tuple[str, int] | None:
         layer = re.sub(rf"^{old}(?=_|$)", new, layer)
     found = NUMBERED.match(layer)
     return (found[1], int(found[2] or 0)) if found else None
+
+
+def _check_link(name: str, link: object) -> None:
+    """A file of weights has no business in other files."""
+    if type(link).__name__ != "HardLink":
+        raise CnnjaxError(f"the HDF5 file's {name!r} is a link to somewhere else; not followed")
+
+
+def _array(dataset: object) -> np.ndarray:
+    if dataset.is_virtual or dataset.external:
+        raise CnnjaxError(f"the HDF5 file's {dataset.name!r} is kept in another file; not read")
+    return np.asarray(dataset)
 
 
 def _text(value: object) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from safetensors.numpy import save_file
+from safetensors.numpy import save as serialised
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network, Pixels, create
@@ -66,7 +66,8 @@ def save(
             )
         _check_arguments(network, names.arguments, source)
         arrays, about = export(variables, network, names), {"format": "pt"}
-    _write(path, lambda temporary: save_file(arrays, temporary, metadata=about))
+    # Not by safetensors' own writer, whose files nobody but their owner may read.
+    _write(path, lambda temporary: temporary.write_bytes(serialised(arrays, metadata=about)))
 
 
 def _check_arguments(network: Network, expected: Mapping[str, object], source: str) -> None:
@@ -78,14 +79,14 @@ def _check_arguments(network: Network, expected: Mapping[str, object], source: s
             )
 
 
-def _write(path: Path, write: Callable[[Path], None]) -> None:
+def _write(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         write(temporary)
         os.replace(temporary, path)
-    except Exception as error:  # safetensors has its own for a full disk
+    except OSError as error:
         raise CnnjaxError(
-            f"cannot write {path}: {getattr(error, 'strerror', None) or error}; give another place"
+            f"cannot write {path}: {error.strerror or error}; give another place"
         ) from None
     finally:
         with suppress(OSError):
@@ -142,13 +143,17 @@ def from_ours(
             raise ValueError(f"version {about['version']}")
         pixels = about["pixels"] and _pixels(about["pixels"])
         given = {k: _frozen(v) for k, v in about["arguments"].items()}
-        preprocessing = Preprocessing(**about["preprocessing"] | {"pixels": pixels})
+        image_shape = _image_shape(about.get("image"))
+        grey = image_shape is not None and image_shape[2] == 1
+        scaled = {"pixels": pixels, "channels": 1 if grey else 3}
+        preprocessing = Preprocessing(**about["preprocessing"] | scaled)
         fields = about["passport"] | {"preprocessing": preprocessing, "sha256": None}
         passport = Passport(**fields)._replace(classes=tuple(map(str, fields["classes"])))
         classes = int(about["num_classes"])
-        image_shape = _image_shape(about.get("image"))
         made = create(network, **{**given, **arguments}, num_classes=classes, pixels=pixels)
         stages = made.stages
+    except CnnjaxError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(path, "file of cnnjax", error) from None
     arrays = dict(file.arrays)

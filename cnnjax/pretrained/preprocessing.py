@@ -32,41 +32,44 @@ class Preprocessing:
       interpolation: "bilinear" or "bicubic", each with a filter as wide as the reduction.
       pixels: mean, deviation and order of the channels; None where weights take red, green, blue
         in [-1, 1]. The same as the network's.
+      channels: 3 for colour, 1 for grey.
     """
 
     resize: int
     crop: int
     interpolation: str = "bilinear"
     pixels: Pixels | None = None
+    channels: int = 3
 
     def __post_init__(self) -> None:
-        if not 1 <= self.crop <= self.resize or self.interpolation not in INTERPOLATIONS:
+        known = self.interpolation in INTERPOLATIONS and self.channels in (1, 3)
+        if not (known and 1 <= self.crop <= self.resize):
             raise CnnjaxError(
-                f"preprocessing that scales to {self.resize}, cuts out {self.crop} and is "
-                f"{self.interpolation!r}; expected resize >= crop >= 1 and one of "
-                f"{', '.join(INTERPOLATIONS)}"
+                f"preprocessing that scales to {self.resize}, cuts out {self.crop}, is "
+                f"{self.interpolation!r} and gives {self.channels} channels; expected resize >= "
+                f"crop >= 1, one of {', '.join(INTERPOLATIONS)}, and 1 or 3 channels"
             )
 
     def pictures(self, paths: Sequence[str | Path]) -> np.ndarray:
-        """The images of picture files: uint8 `[N, crop, crop, 3]`.
+        """The images of picture files: uint8 `[N, crop, crop, channels]`.
 
-        Pictures are turned upright, transparency becomes white, grey becomes colour; see
-        `cnnjax.data`.
+        Pictures are turned upright, transparency becomes white, and grey colour or colour grey.
 
         Raises:
           CnnjaxError: a picture that is not there or damaged (named).
         """
-        images = np.empty((len(paths), self.crop, self.crop, 3), np.uint8)
+        images = np.empty((len(paths), self.crop, self.crop, self.channels), np.uint8)
         with ThreadPoolExecutor() as pool:
             for place, image in zip(images, pool.map(self._read, paths), strict=True):
-                place[:] = image
+                place[:] = image.reshape(place.shape)
         return images
 
     def _read(self, path: str | Path) -> np.ndarray:
-        return self.image(upright(Picture(str(path), Path(path)), "RGB"))
+        mode = "RGB" if self.channels == 3 else "L"
+        return self.image(upright(Picture(str(path), Path(path)), mode))
 
     def image(self, picture: Image.Image) -> np.ndarray:
-        """One colour picture: uint8 `[crop, crop, 3]`."""
+        """One upright picture: uint8 `[crop, crop, 3]`, `[crop, crop]` if it is grey."""
         shorter = min(picture.size)
         if max(picture.size) > LONGEST * shorter:  # of no use, and scaled up it may fill the memory
             width, height = (min(side, LONGEST * shorter) for side in picture.size)
