@@ -5,11 +5,11 @@
     python scripts/train.py --network alexnet_small --dataset glyphs/latin --epochs 20 \\
         --optimizer adam --learning-rate 1e-3 --augment shift:0.1 rotate:10 --out runs/latin
 
-In --out: metrics.jsonl (a line every few steps), checkpoint (while it trains), weights, curve.png,
-and result.json and confusion.csv with what the test images say, once, at the end. Stopped or
-killed, the same command goes on where it was. Afterwards `python scripts/diagnose.py OUT` reads
-the curve. Pixels reach the network as numbers from -1 to 1. docs/recipes.md has commands that end
-at published accuracies.
+In --out: metrics.jsonl (a line every few steps), checkpoint (while it trains), weights,
+weights.safetensors (for scripts/predict.py and scripts/advise.py), curve.png, and result.json and
+confusion.csv with what the test images say, once, at the end. Stopped or killed, the same command
+goes on where it was. Afterwards `python scripts/diagnose.py OUT` reads the curve. Pixels reach the
+network as numbers from -1 to 1. docs/recipes.md has commands that end at published accuracies.
 """
 
 import json
@@ -23,7 +23,7 @@ import jax
 from rich.console import Console
 from train_arguments import check_augmentation, make_network, read_arguments, read_augmentation
 from train_optimizer import learning_rate, make_optimizer
-from train_results import draw_curve, measure, on_device
+from train_results import draw_curve, keep_weights, measure, on_device
 from training_bar import TrainingBar
 
 from cnnjax import command
@@ -153,6 +153,7 @@ def run(config: Config) -> None:
         )
     variables = trained_variables(state)
     checkpoints.save(config.out / "weights", variables)
+    keep_weights(network, variables, config.network, config.dataset, test=data.test, out=config.out)
     found = measure(network, variables, data.test, config.out)
     draw_curve(lines, config.network, found, config.out)
     result = {

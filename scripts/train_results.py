@@ -9,8 +9,11 @@ import jax
 import jax.numpy as jnp
 from diagnosis_figure import draw_run, save_png
 
+from cnnjax import pretrained
 from cnnjax.data import Dataset
 from cnnjax.models import Network
+from cnnjax.pretrained import Passport, Preprocessing
+from cnnjax.studies.figures import data_title
 from cnnjax.studies.folders import write_text
 from cnnjax.training import Variables, classification, metrics, totals
 from cnnjax.training.lines import Line
@@ -38,6 +41,41 @@ def measure(network: Network, variables: Variables, test: Dataset, out: Path) ->
     )
     write_text(out / "confusion.csv", text.getvalue())
     return task.report(found)
+
+
+def keep_weights(
+    network: Network, variables: Variables, name: str, dataset: str, *, test: Dataset, out: Path
+) -> None:
+    """Writes the weights to weights.safetensors, which `cnnjax.pretrained.load` reads.
+
+    Args:
+      network: the composition.
+      variables: of all its stages.
+      name: of the network.
+      dataset: the name of what it was trained on.
+      test: images as it takes them, and the names of the classes.
+      out: the folder.
+
+    Raises:
+      CnnjaxError: that cannot be written.
+    """
+    image = test.images.shape[1:]
+    side = min(image[:2])
+    preprocessing = Preprocessing(side, side, "bilinear", network.pixels)
+    passport = Passport(
+        network=name,
+        source="cnnjax",
+        weights=data_title(dataset),
+        licence="",
+        top1=None,
+        top5=None,
+        url="",
+        digest="",
+        preprocessing=preprocessing,
+        classes=test.classes,
+    )
+    path = out / "weights.safetensors"
+    pretrained.save(path, network, variables, passport, image_shape=image)
 
 
 def draw_curve(lines: Sequence[Line], name: str, found: dict[str, float], out: Path) -> None:

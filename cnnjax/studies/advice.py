@@ -9,6 +9,7 @@ same numbers allow, and said.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from cnnjax.errors import CnnjaxError
@@ -118,10 +119,7 @@ def advise(
             "--budget"
         )
 
-    def against(one: str, other: str) -> Resampled:
-        pairs = [by_option[one][split] - by_option[other][split] for split in range(splits)]
-        return resampled(pairs, test_to_train)
-
+    against = partial(difference, rows, test_to_train=test_to_train)
     accuracies = {
         option: resampled([found[split] for split in range(splits)], test_to_train)
         for option, found in by_option.items()
@@ -140,6 +138,22 @@ def advise(
     gain = against(chosen, rival)
     worse, better = gain.chance_below(-margin), 1 - gain.chance_below(margin)
     return Advice(tuple(standings), best, chosen, rival, gain, worse, better)
+
+
+def difference(rows: Sequence[Mapping], one: str, other: str, *, test_to_train: float) -> Resampled:
+    """Accuracy of one option less that of another, on the splits that both were measured on.
+
+    Args:
+      rows: as of `advise`.
+      one: option.
+      other: option.
+      test_to_train: n_test / n_train.
+
+    Raises:
+      CnnjaxError: they have no split in common.
+    """
+    a, b = _by_split(rows, one), _by_split(rows, other)
+    return resampled([a[split] - b[split] for split in sorted(a.keys() & b)], test_to_train)
 
 
 def _by_split(rows: Sequence[Mapping], option: str) -> dict[object, float]:

@@ -92,7 +92,9 @@ class Budget:
         """
         self.seconds, self._record, self._clock = seconds, record, clock
         self.estimates: dict[str, float] = {}
+        """{group: seconds of one of its runs at its pace, without what comes before the steps}."""
         self.to_follow = 0
+        """Runs of the group in hand after the one in hand, if none of the group is done."""
         self._before = 0.0
         self._began = self._saved = clock()
         try:
@@ -129,12 +131,14 @@ class Budget:
         if self._clock() - self._saved >= _SAVED_EVERY:
             self.save()
 
-    def pace(self, steps: int, extra: float = 0.0) -> Callable[[int], None]:
+    def pace(self, name: str, steps: int, extra: float = 0.0) -> Callable[[int], None]:
         """Watches one training from its first steps on.
 
-        The first call of the compiled loop is not timed, it compiles.
+        The first call of the compiled loop is not timed, it compiles. What the training takes at
+        the pace of the next ones goes into `estimates`.
 
         Args:
+          name: of the group.
           steps: of the training in all.
           extra: what each training takes besides, in steps, e.g. to measure on the test set.
 
@@ -161,6 +165,7 @@ class Budget:
                 return
             decided = True
             one = seconds / taken * (steps + extra)
+            self.estimates[name] = one
             if seconds / taken * (steps + extra - step) + one * self.to_follow > self.left:
                 raise OverBudgetError(one)
 
@@ -224,7 +229,6 @@ class Within:
                 try:
                     self.folder.execute_one(run.name)
                 except OverBudgetError as error:
-                    self.budget.estimates[name] = error.estimate
                     left_out[name] = error.estimate * (1 + follow)
                     self.budget.save()
                     break

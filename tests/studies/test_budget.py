@@ -33,7 +33,8 @@ class Bench:
         self.root.mkdir(exist_ok=True)
 
         def perform(run, tools):
-            group, watch = run.config["group"], self.budget.pace(10)
+            group = run.config["group"]
+            watch = self.budget.pace(group, 10)
             self.now += self.compiling
             for step in range(1, 11):
                 self.now += self.seconds[group] / 10
@@ -144,7 +145,7 @@ def test_a_killed_process_has_paid_for_what_it_did_up_to_some_seconds(tmp_path):
 def test_a_training_within_the_budget_is_left_alone(tmp_path):
     now = [0.0]
     budget = Budget(100, tmp_path / "budget.json", lambda: now[0])
-    watch = budget.pace(10)
+    watch = budget.pace("a", 10)
     for step in range(1, 11):
         now[0] += 5.0
         watch(step)
@@ -153,7 +154,7 @@ def test_a_training_within_the_budget_is_left_alone(tmp_path):
 def test_what_measuring_takes_counts_as_steps(tmp_path):
     now = [0.0]
     budget = Budget(100, tmp_path / "budget.json", lambda: now[0])
-    watch = budget.pace(10, extra=15)
+    watch = budget.pace("a", 10, extra=15)
     now[0] += 5.0
     watch(1)
     now[0] += 5.0
