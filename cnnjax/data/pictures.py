@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -33,9 +34,11 @@ def decode_parts(parts: dict[str, list[Picture]], image_size: int | None) -> dic
     `image_size` (64 if not given) and the middle square is cut out. Otherwise nothing is scaled.
 
     Raises:
-        CnnjaxError: a picture that is damaged (named).
+        CnnjaxError: a picture that is damaged, or too large to be decoded safely (named).
     """
-    with ThreadPoolExecutor() as pool:  # Pillow lets go of the lock while it decodes
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:  # Pillow decodes without the GIL
+        # Of half the number of pixels that it refuses, Pillow warns.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         pictures = [picture for part in parts.values() for picture in part]
         sizes, coloured = zip(*pool.map(_inspect, pictures), strict=True)
         side = image_size or (DEFAULT_SIDE if len(set(sizes)) > 1 else None)
@@ -59,7 +62,7 @@ def _inspect(picture: Picture) -> tuple[tuple[int, int], bool]:
             size = image.size[::-1] if on_its_side else image.size
             return size, Image.getmodebase(image.mode) != "L"
     except Exception as error:  # whatever a decoder raises over damaged bytes
-        raise _damaged(picture, error) from None
+        raise _unreadable(picture, error) from None
 
 
 def upright(picture: Picture, mode: str) -> Image.Image:
@@ -80,7 +83,7 @@ def upright(picture: Picture, mode: str) -> Image.Image:
                 image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
             return image.convert(mode)
     except Exception as error:  # whatever a decoder raises over damaged bytes
-        raise _damaged(picture, error) from None
+        raise _unreadable(picture, error) from None
 
 
 def _decode(picture: Picture, mode: str, side: int | None) -> np.ndarray:
@@ -93,7 +96,15 @@ def _opened(picture: Picture) -> Path | io.BytesIO:
     return io.BytesIO(picture.source) if isinstance(picture.source, bytes) else picture.source
 
 
-def _damaged(picture: Picture, error: Exception) -> CnnjaxError:
+def _unreadable(picture: Picture, error: Exception) -> Exception:
+    if isinstance(error, MemoryError):  # no fault of the picture's
+        return error
+    if isinstance(error, Image.DecompressionBombError):
+        most = 2 * Image.MAX_IMAGE_PIXELS
+        return CnnjaxError(
+            f"{picture.name!r} is too large; expected at most {most:,} pixels, as a small file can "
+            "hold more than the memory; scale it down or take it away"
+        )
     reason = type(error).__name__ if "BytesIO" in str(error) else " ".join(str(error).split())[:120]
     return CnnjaxError(
         f"{picture.name!r} is not a whole picture ({reason}); expected an image that opens; mend "

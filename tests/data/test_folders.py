@@ -1,6 +1,8 @@
 import io
 import os
+import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -166,6 +168,92 @@ def test_what_is_transparent_becomes_white(root):
     train = load(f"folder:{root}").train
     assert np.all(train.images[train.labels == 0] == 255)
     assert np.all(train.images[train.labels == 1] == COLOURS["dog"])
+
+
+def test_pictures_for_print_become_red_green_and_blue(root):
+    class_folders(root, suffix="jpg")
+    for i in range(10):  # cyan 0, magenta 200, yellow 50, black 30 of 255
+        Image.new("CMYK", (10, 8), (0, 200, 50, 30)).save(root / "cat" / f"{i}.jpg")
+    train = load(f"folder:{root}").train
+    # (1 - ink) (1 - black): 255 x 0.882, x 0.216 x 0.882, x 0.804 x 0.882
+    colours = train.images[train.labels == 0].reshape(-1, 3).astype(int)
+    assert np.all(np.abs(colours - (225, 48, 181)) <= 2)
+
+
+def png_of_16_bits(path, colour, kind):
+    """Pillow reads them, but writes none: IHDR, one IDAT, IEND (PNG specification, section 11)."""
+
+    def chunk(name, content):
+        checksum = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + checksum
+
+    row = b"\0" + np.tile(np.array(colour, ">u2"), 10).tobytes()
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 10, 8, 16, kind, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(row * 8))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize(
+    ("colour", "kind", "expected"),
+    [
+        ((40_000, 10_000, 60_000), 2, (156, 39, 234)),
+        ((40_000, 10_000, 60_000, 65_535), 6, (156, 39, 234)),
+        ((40_000, 10_000, 60_000, 0), 6, (255, 255, 255)),
+    ],
+    ids=["colour", "opaque", "transparent"],
+)
+def test_colours_of_16_bits_are_brought_to_bytes(root, colour, kind, expected):
+    class_folders(root)
+    for i in range(10):
+        png_of_16_bits(root / "cat" / f"{i}.png", colour, kind)
+    train = load(f"folder:{root}").train
+    assert np.all(train.images[train.labels == 0] == expected)
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_the_first_frame_of_an_animation_in_colour_is_taken(root, kind):
+    class_folders(root, suffix=kind)
+    frames = [Image.new("RGB", (10, 8), colour) for colour in ("red", "blue")]
+    for i in range(10):
+        path = root / "cat" / f"{i}.{kind}"
+        extra = {"lossless": True} if kind == "webp" else {}
+        frames[0].save(path, save_all=True, append_images=frames[1:], **extra)
+    train = load(f"folder:{root}").train
+    assert np.all(train.images[train.labels == 0] == (255, 0, 0))
+
+
+def test_a_picture_too_large_to_be_decoded_safely_is_named(root, monkeypatch):
+    class_folders(root)
+    picture(size=(40, 30)).save(root / "dog" / "huge.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # twice that is refused
+    with pytest.raises(CnnjaxError, match=r"huge\.png' is too large; expected at most 1,000") as c:
+        load(f"folder:{root}")
+    one_line(c)
+
+
+def test_a_large_picture_is_read_without_a_warning(root, monkeypatch, recwarn):
+    class_folders(root)
+    picture(size=(40, 20)).save(root / "dog" / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    assert sum(len(part) for part in load(f"folder:{root}")) == 21
+    assert not recwarn.list
+
+
+def test_too_little_memory_is_not_blamed_on_the_picture(root, monkeypatch):
+    class_folders(root)
+
+    def convert(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "convert", convert)
+    with pytest.raises(MemoryError):
+        load(f"folder:{root}")
+
+
+def test_a_folder_with_one_image_a_class_is_refused_in_one_line(root):
+    with pytest.raises(CnnjaxError, match="2 images of 2 classes are too few to be split") as c:
+        load(f"folder:{class_folders(root, images=1)}")
+    one_line(c)
 
 
 def test_images_are_turned_as_their_orientation_says(root):
