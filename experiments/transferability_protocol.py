@@ -235,11 +235,11 @@ class Protocol:
 
     def _cost(self, steps: int, frozen: int, half: Half) -> float:
         """Multiply-adds: three forward passes' worth for each step through what learns (the
-        gradients of inputs and of weights), one through the last frozen stage for each image (the
-        features before it are there already), one for each test image."""
+        gradients of inputs and of weights), one through what is frozen for each image, one for each
+        test image."""
         costs = list(self._costs.values())
         learning = sum(costs[frozen:])
-        features = costs[frozen - 1] * (len(half.train) + len(half.test)) if frozen else 0
+        features = sum(costs[:frozen]) * (len(half.train) + len(half.test))
         return (
             3.0 * steps * self.recipe.batch_size * learning + features + len(half.test) * learning
         )

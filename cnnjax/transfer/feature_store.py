@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import jax
@@ -26,8 +25,7 @@ class FeatureStore:
     A feature is found by the SHA-256 of all that determines it: the weights of the stages that it
     went through, the network's settings (its `pixels` among them), the size and the pixels of the
     image, and the code that computes it. So subsets, folds and other orders of images that are
-    known cost nothing, and nothing stale is ever used. Features of n stages are computed from those
-    of fewer where these are kept.
+    known cost nothing, and nothing stale is ever used.
 
     Attributes:
       cache_dir: None for memory only.
@@ -78,15 +76,12 @@ class FeatureStore:
         self, network: Network, variables: Variables, images: np.ndarray | jax.Array, stop: str
     ) -> Features:
         """As `prefix_features`: the output of stage `stop`, `[N, ...]` or a tuple of such."""
-        keys = stage_keys(network, variables, images, stop)
+        key = stage_keys(network, variables, images, stop)[stop]
         ids = image_ids(images)
-        found = self._find(keys[stop], ids)
+        found = self._find(key, ids)
         if missing := _first_of_each(ids, found):
-            start, inputs = self._nearest(keys, [ids[i] for i in missing])
-            if start is None:
-                inputs = images[np.array(missing)]
-            fresh = prefix_features(network, variables, inputs, stop, start=start)
-            found |= self._put(keys[stop], [ids[i] for i in missing], fresh)
+            fresh = prefix_features(network, variables, images[np.array(missing)], stop)
+            found |= self._put(key, [ids[i] for i in missing], fresh)
             if len(missing) == len(ids):
                 return fresh
         return jax.tree.map(jnp.asarray, _gather(found, ids))
@@ -121,17 +116,6 @@ class FeatureStore:
         for block in self._shelf.blocks(key):
             found |= {image: (block, row) for image, row in block.rows.items() if image in wanted}
         return found
-
-    def _nearest(
-        self, keys: dict[str, str], ids: Sequence[bytes]
-    ) -> tuple[str | None, Features | None]:
-        """The stage to go on from, and its inputs, if an earlier stage's are kept for all ids."""
-        stages = list(keys)
-        for stage, following in reversed(list(pairwise(stages))):
-            found = self._find(keys[stage], ids)
-            if len(found) == len(ids):
-                return following, _gather(found, ids)
-        return None, None
 
     def _put(self, key: str, ids: Sequence[bytes], features: Features) -> dict[bytes, Place]:
         records = _records(ids, features)

@@ -1,16 +1,26 @@
 """Case 1 of lecture 3: features of a pretrained network and a shallow classifier on them."""
 
+import time
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from cnnjax.data import Dataset
+from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.models import Network
 from cnnjax.training import Variables
 from cnnjax.transfer.feature_store import FeatureStore
-from cnnjax.transfer.heads import Head
+from cnnjax.transfer.features import body, head_inputs, pooled_features
+from cnnjax.transfer.heads import Head, fold_standardisation
 
 Classifier = Literal["logistic", "svm", "knn"]
+
+CLASSIFIERS: tuple[Classifier, ...] = ("logistic", "svm", "knn")
+
+STRENGTH = 1.0
+"""Of the L2 penalty, STRENGTH |w|² / 2 next to the sum of the losses over the images."""
+
+NEIGHBOURS = 5
 
 
 class Probe(NamedTuple):
@@ -51,7 +61,8 @@ def probe(
 ) -> Probe:
     """Case 1: "take bottleneck features and use it on a shallow ML classifier" (lecture 3).
 
-    The features are standardised by mean and deviation of the training images.
+    The features are those of `pooled_features`, standardised by mean and deviation of the training
+    images: z = (x - mean) / deviation.
 
     Args:
       network: the pretrained composition, with whatever head; it is not used.
@@ -59,14 +70,90 @@ def probe(
       train: images and labels to learn from.
       test: images and labels to measure on.
       stage: whose output is taken, an early one or the last but the head.
-      classifier: multinomial logistic regression, a linear support vector machine (one against the
-        rest), or the k nearest neighbours.
+      classifier: multinomial logistic regression and a linear support vector machine (one class
+        against the rest, squared hinge loss), both with an L2 penalty of `STRENGTH`, or the
+        `NEIGHBOURS` nearest neighbours.
       seed: of the classifier's own randomness.
       store: where features are kept for other probes; images that it knows are not computed again,
         in whatever `Dataset` they come.
 
     Raises:
       CnnjaxError: an unknown stage or classifier, the head as stage, a class without a training
-        image, or train and test with different classes.
+        image, a single class, or train and test with different classes.
     """
-    raise NotImplementedError
+    check_classes(train, test)
+    if classifier not in CLASSIFIERS:
+        hint = did_you_mean(classifier, CLASSIFIERS)
+        raise CnnjaxError(
+            f"there is no classifier {classifier!r}; there are {', '.join(CLASSIFIERS)}{hint}"
+        )
+    if stage not in body(network).stages:
+        raise CnnjaxError(
+            f"a classifier cannot take the output of {stage!r}; expected a stage in front of the "
+            f"head; choose one of {', '.join(body(network).stages)}"
+        )
+    began = time.monotonic()
+    pooled = pooled_features if store is None else store.pooled
+    x, x_test = (
+        np.asarray(pooled(network, variables, part.images, [stage])[stage], np.float64)
+        for part in (train, test)
+    )
+    feature_seconds = time.monotonic() - began
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    deviation[deviation < 1e-6 * max(deviation.max(), 1e-30)] = 1.0  # a constant tells nothing
+    fitted = _fit((x - mean) / deviation, train.labels, classifier, seed)
+    predictions = fitted.predict((x_test - mean) / deviation).astype(np.int32)
+    head = None
+    if classifier != "knn" and stage == body(network).stages[-1]:
+        head = fold_standardisation(fitted.coef_, fitted.intercept_, mean, deviation)
+        if len(head.kernel) != head_inputs(network, train.images.shape[1:]):
+            head = None
+    return Probe(
+        stage=stage,
+        classifier=classifier,
+        accuracy=float((predictions == test.labels).mean()),
+        predictions=predictions,
+        head=head,
+        features=x.shape[1],
+        seconds=time.monotonic() - began,
+        feature_seconds=feature_seconds,
+    )
+
+
+def check_classes(train: Dataset, test: Dataset) -> None:
+    """Makes sure that a classifier can be learnt from one and measured on the other.
+
+    Raises:
+      CnnjaxError: different classes or image sizes, fewer than two classes, or one without a
+        training image.
+    """
+    if train.classes != test.classes or train.images.shape[1:] != test.images.shape[1:]:
+        raise CnnjaxError(
+            f"training images {list(train.images.shape[1:])} of {train.num_classes} classes and "
+            f"test images {list(test.images.shape[1:])} of {test.num_classes}; expected the same "
+            "size and the same classes in the same order; make both of one data set"
+        )
+    counts = np.bincount(train.labels, minlength=train.num_classes)
+    if train.num_classes < 2 or counts.min() == 0:
+        empty = [name for name, count in zip(train.classes, counts, strict=True) if count == 0]
+        found = f"none of {empty[0]!r}" if empty else f"all of {train.classes[0]!r}"
+        raise CnnjaxError(
+            f"the training images are {found}; expected at least two classes, and an image of "
+            "each; choose more images, or leave the class out"
+        )
+
+
+def _fit(x: np.ndarray, labels: np.ndarray, classifier: Classifier, seed: int) -> object:
+    # Imported here: `import cnnjax` does not wait for scikit-learn.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.svm import LinearSVC
+
+    match classifier:
+        case "logistic":
+            model = LogisticRegression(C=1 / STRENGTH, max_iter=1000)
+        case "svm":
+            model = LinearSVC(C=1 / STRENGTH, dual="auto", random_state=seed, max_iter=10_000)
+        case "knn":
+            model = KNeighborsClassifier(min(NEIGHBOURS, len(x)))
+    return model.fit(x, labels)

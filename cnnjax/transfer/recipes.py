@@ -1,7 +1,21 @@
 """How a network is fine-tuned: one object for all settings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+import optax
+
+from cnnjax.errors import CnnjaxError
+from cnnjax.training import (
+    chain,
+    create_optimizer,
+    duration,
+    scale_by_stage,
+    schedules,
+    weight_decay,
+)
+from cnnjax.training.settings import check_not_negative, check_rate, is_number
 from cnnjax.training.steps import Augment
 
 
@@ -35,6 +49,12 @@ class Recipe:
         last stages are trained in each phase before the last, increasing, e.g. (1, 3): first the
         head alone, then the last three stages, then all that are to be trained. Phases share the
         steps evenly; each has a warm-up, a cosine and an optimizer state of its own.
+
+    Raises:
+      CnnjaxError: a setting that cannot be.
+
+    >>> Recipe(steps=300, stage_factor=1 / 2.6, thaw=(1, 3)).phases(last=5, size=2000)
+    ((1, 100), (3, 100), (5, 100))
     """
 
     steps: int | None = None
@@ -48,3 +68,75 @@ class Recipe:
     warmup: float = 0.1
     augment: Augment | None = None
     thaw: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        duration(1, self.batch_size, steps=self.steps, epochs=self.epochs)
+        check_rate(self.learning_rate, positive=True)
+        check_not_negative(self.weight_decay, "weight_decay")
+        for name in ("pretrained_factor", "stage_factor"):
+            value = getattr(self, name)
+            if not is_number(value) or not 0 < value <= 1:
+                raise CnnjaxError(
+                    f"{name}={value!r} cannot be; expected a number in (0, 1]; to keep stages as "
+                    "they are, train fewer of the last"
+                )
+        if not is_number(self.warmup) or not 0 <= self.warmup < 1:
+            raise CnnjaxError(
+                f"warmup={self.warmup!r} cannot be; expected the share of the steps, in [0, 1)"
+            )
+        counts = (0, *self.thaw)
+        if any(not isinstance(n, int) or n <= before for before, n in pairwise(counts)):
+            raise CnnjaxError(
+                f"thaw={self.thaw!r} cannot be; expected increasing numbers of stages, e.g. (1, 3)"
+            )
+        self.optimizer_for(2, {})
+
+    def phases(self, last: int, size: int) -> tuple[tuple[int, int], ...]:
+        """(how many of the last stages are trained, for how many steps) of each phase.
+
+        Args:
+          last: how many in the last phase.
+          size: number of training images.
+
+        Raises:
+          CnnjaxError: `thaw` goes as far as `last` or beyond, or there is no step for a phase.
+        """
+        if self.thaw and self.thaw[-1] >= last:
+            raise CnnjaxError(
+                f"thaw={self.thaw} trains {self.thaw[-1]} stages before the last phase, which "
+                f"trains {last}; give fewer"
+            )
+        counts = (*self.thaw, last)
+        steps = duration(size, self.batch_size, steps=self.steps, epochs=self.epochs)
+        if steps < len(counts):
+            raise CnnjaxError(
+                f"{steps} steps cannot be divided among {len(counts)} phases; give more steps, or "
+                "a shorter thaw"
+            )
+        ends = [round(steps * (i + 1) / len(counts)) for i in range(len(counts))]
+        return tuple(
+            (count, end - begin)
+            for count, begin, end in zip(counts, (0, *ends), ends, strict=False)
+        )
+
+    def factors(self, stages: Sequence[str], trained: int) -> dict[str, float]:
+        """{stage: its learning rate as a multiple of the head's} of the trained pretrained stages.
+
+        >>> Recipe(steps=1, stage_factor=0.5).factors(("conv1", "conv2", "conv3", "fc"), trained=3)
+        {'conv3': 0.1, 'conv2': 0.05}
+        """
+        pretrained = reversed(stages[len(stages) - trained : -1])
+        return {
+            stage: self.pretrained_factor * self.stage_factor**distance
+            for distance, stage in enumerate(pretrained)
+        }
+
+    def optimizer_for(self, steps: int, factors: dict[str, float]) -> optax.GradientTransformation:
+        """The optimizer of a phase of so many steps, with these multiples of the learning rate."""
+        warm = min(round(self.warmup * steps), steps - 1)
+        rate = schedules.warmup(schedules.cosine(self.learning_rate, steps - warm), warm)
+        if self.optimizer == "adamw":
+            rules = [create_optimizer("adamw", rate, weight_decay=self.weight_decay)]
+        else:
+            rules = [weight_decay(self.weight_decay), create_optimizer(self.optimizer, rate)]
+        return chain(*rules, scale_by_stage(factors))
