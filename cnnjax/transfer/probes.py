@@ -33,6 +33,8 @@ class Probe(NamedTuple):
       predictions: the class of each test image, int32 `[N]`.
       head: the classifier as weights of the network's last stage, the start of `fine_tune(head=)`;
         None for k-NN, and for stages that the head does not take its input from.
+      linear: the classifier on the features of any stage: logits = features kernel + bias; None for
+        k-NN.
       features: how many numbers the classifier got of each image.
       seconds: what it took in all.
       feature_seconds: the part of it for computing, or reading, the features.
@@ -43,6 +45,7 @@ class Probe(NamedTuple):
     accuracy: float
     predictions: np.ndarray
     head: Head | None
+    linear: Head | None
     features: int
     seconds: float
     feature_seconds: float
@@ -103,17 +106,19 @@ def probe(
     deviation[deviation < 1e-6 * max(deviation.max(), 1e-30)] = 1.0  # a constant tells nothing
     fitted = _fit((x - mean) / deviation, train.labels, classifier, seed)
     predictions = fitted.predict((x_test - mean) / deviation).astype(np.int32)
-    head = None
-    if classifier != "knn" and stage == body(network).stages[-1]:
-        head = fold_standardisation(fitted.coef_, fitted.intercept_, mean, deviation)
-        if len(head.kernel) != head_inputs(network, train.images.shape[1:]):
-            head = None
+    linear = head = None
+    if classifier != "knn":
+        linear = fold_standardisation(fitted.coef_, fitted.intercept_, mean, deviation)
+        last = stage == body(network).stages[-1]
+        if last and len(linear.kernel) == head_inputs(network, train.images.shape[1:]):
+            head = linear
     return Probe(
         stage=stage,
         classifier=classifier,
         accuracy=float((predictions == test.labels).mean()),
         predictions=predictions,
         head=head,
+        linear=linear,
         features=x.shape[1],
         seconds=time.monotonic() - began,
         feature_seconds=feature_seconds,
