@@ -104,6 +104,7 @@ def fine_tune(
     last: int | None,
     recipe: Recipe,
     seed: int,
+    evaluations: int = 1,
     head: Head | None = None,
     store: FeatureStore | None = None,
     cache_limit: int = 2 * 2**30,
@@ -121,11 +122,12 @@ def fine_tune(
       network: the pretrained composition, with whatever head.
       variables: of all its stages.
       train: images and labels to learn from.
-      test: measured after the last step only.
+      test: measured after the last step; nothing is chosen by it.
       last: how many stages are trained, counted from the end, the new head included: 1 trains the
         head alone, 2 is the lecture's case 2; None trains all, case 3.
       recipe: how.
       seed: of a fresh head, of the order of the images, of augmentation and dropout.
+      evaluations: how often to measure on `test` for the lines of each phase, at even distances.
       head: the start of the new head, e.g. `probe(...).head`; fresh by default.
       store: keeps the features of frozen stages for other trainings.
       cache_limit: bytes of features above which frozen stages run in every step instead.
@@ -161,6 +163,7 @@ def fine_tune(
         phases,
         recipe=recipe,
         seed=seed,
+        evaluations=evaluations,
         directory=directory,
         on_steps=on_steps,
         report=report,
@@ -177,6 +180,7 @@ def from_scratch(
     *,
     recipe: Recipe,
     seed: int,
+    evaluations: int = 1,
     directory: Path | None = None,
     on_steps: Callable[[int], None] = lambda step: None,
     report: Callable[[str], None] = lambda message: None,
@@ -184,7 +188,7 @@ def from_scratch(
     """Case 4: "dump everything and retrain from scratch" (lecture 3, case 4).
 
     The same network with fresh weights, and a head for the data set's classes. All stages learn at
-    `recipe.learning_rate`; a recipe with `thaw` is an error.
+    `recipe.learning_rate`; a recipe with `thaw` is an error. Arguments are those of `fine_tune`.
     """
     began = time.monotonic()
     check_classes(train, test)
@@ -204,6 +208,7 @@ def from_scratch(
         [Phase(stages, steps, {}) for _, steps in recipe.phases(stages, len(train))],
         recipe=recipe,
         seed=seed,
+        evaluations=evaluations,
         directory=directory,
         on_steps=on_steps,
         report=report,

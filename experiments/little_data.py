@@ -1,0 +1,164 @@
+"""What to do with little data: train from scratch, keep the features, or fine-tune?
+
+Chollet 2016 (the Keras blog, "Building powerful image classification models using very little
+data") has 1,000 photos of cats and 1,000 of dogs, and three answers: a small convnet from scratch
+reaches 79 to 81 % on validation images, a classifier on the features of a network trained on
+ImageNet 90 to 91 %, and fine-tuning the last block of that network behind the trained classifier
+94 % (one run each, 800 validation images). Here each is one arm, beside two more: the pretrained
+network's own architecture from scratch, and fine-tuning all of it.
+  convnet     the blog's small network (1.2 million weights at 150 x 150), from scratch
+  scratch     the pretrained network's architecture, from scratch
+  features    a logistic regression on what comes in front of the pretrained network's head
+  last        the last --last stages trained on behind it, from that regression as the head
+  everything  all stages, likewise
+Every arm learns from 100 to 2,000 images, the same ones for a seed; smaller sets are parts of
+larger ones. All arms but the features take the same number of steps.
+
+Deviations from the blog: a logistic regression, where it has 256 hidden units and dropout; two
+outputs and softmax for its one sigmoid; momentum along a cosine, where it has RMSProp; steps where
+it has 50 epochs; its augmentation (shear 0.2 degrees, zoom 0.2, mirroring) with --augment only, as
+frozen stages must then run in every step. Nothing is chosen by the test images.
+
+By default the network is trained on Latin letters (glyphs/latin) and goes on to Cyrillic ones, in
+a few minutes on two CPU cores. With photos and weights of your own:
+  python experiments/little_data.py --dataset folder:PHOTOS --image-size 96
+  --network mobilenet_v2 --weights PATH --sizes 100 500 2000
+To expect there: the order of the three published numbers; a network that was trained on ImageNet,
+which has 120 breeds of dogs, is better at cats and dogs than at most.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from math import inf
+from pathlib import Path
+from typing import Annotated
+
+from little_data_figure import draw
+from little_data_ground import Settings
+from little_data_protocol import ARMS, Protocol
+from little_data_report import COLUMNS, CURVE_COLUMNS, judge_all, summarise
+from tyro.conf import arg
+
+from cnnjax import command
+from cnnjax.command import unset
+from cnnjax.errors import CnnjaxError
+from cnnjax.studies.figures import data_title
+from cnnjax.studies.runs import Row
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
+
+STUDY = "little_data"
+
+
+@dataclass(frozen=True)
+class Config(StudyConfig):
+    dataset: str = "glyphs/cyrillic"
+    """What is to be learnt: glyphs/greek, folder:PATH, npz:PATH, cifar10, tfds:NAME ..."""
+    image_size: Annotated[int | None, unset("PIXELS", "28 of glyphs, else theirs")] = None
+    """Bring the images to this side."""
+    network: str = "alexnet_small"
+    """The registered network that is pretrained."""
+    weights: Annotated[Path | None, unset("PATH", "the network is trained on --source first")] = (
+        None
+    )
+    """Of the pretrained network: any file that scripts/predict.py takes."""
+    source: str = "glyphs/latin"
+    """What the network is trained on first, without --weights."""
+    arms: Annotated[tuple[str, ...], arg(metavar="NAME ...")] = ARMS
+    """The arms to run."""
+    sizes: Annotated[tuple[int, ...], arg(metavar="N ...")] = (100, 200, 500, 1000, 2000)
+    """Training images, shared by the classes as evenly as can be."""
+    last: int = 3
+    """Stages that the arm "last" trains, the head included."""
+    augment: bool = False
+    """The blog's augmentation: shear, zoom, mirroring."""
+    seeds: int = 3
+    """Repetitions: each with images, weights and an order of examples of its own."""
+    source_steps: int = 600
+    """Length of the training on --source."""
+    steps: int = 300
+    """Length of every other training."""
+    batch_size: int = 32
+    """Images a step."""
+    learning_rate: float = 0.02
+    """The highest, from scratch; it falls along a cosine."""
+    convnet_rate: float = 0.02
+    """Likewise, of the small convnet."""
+    tuning_rate: float = 0.002
+    """Likewise, of fine-tuning."""
+    out: Path = Path("results/little_data")
+    """Where results.csv, the figure and the runs go; the same command goes on there."""
+
+
+def run(config: Config) -> None:
+    """Plans, runs what is missing, and reports."""
+    conduct(declare, shrink(config) if config.smoke else config)
+
+
+def declare(config: Config) -> Study:
+    """The study that the flags ask for."""
+    if config.image_size is None and config.dataset.startswith("glyphs"):
+        config = replace(config, image_size=28)
+    check(config)
+    settings = Settings(**{name: getattr(config, name) for name in Settings.__dataclass_fields__})
+    protocol = Protocol(settings, config.arms, config.sizes, config.seeds, config.weights)
+    classes = protocol.ground.train.num_classes
+
+    def report(rows: Sequence[Row], curves: Sequence[Row]) -> Report:
+        origin = "ImageNet weights" if config.weights else f"trained on {config.source}"
+        title = (
+            f"{data_title(config.dataset)} ({classes} classes); {config.network}, {origin}; "
+            f"{config.steps:,} steps of {config.batch_size}, {config.seeds} seeds"
+        )
+        return Report(
+            draw(rows, curves, title, classes),
+            judge_all(rows, classes),
+            "Test accuracy in %: mean ± 95 % interval",
+            *summarise(rows, classes),
+        )
+
+    return Study(
+        name=STUDY,
+        config=asdict(settings) | {"data": protocol.ground.fingerprint},
+        plan=protocol.plan,
+        perform=protocol.perform,
+        columns=COLUMNS,
+        curve_columns=CURVE_COLUMNS,
+        report=report,
+        examples_per_step=config.batch_size,
+    )
+
+
+def check(config: Config) -> None:
+    """Refuses numbers and names that cannot be; paths are refused where they are looked up."""
+    for flag, value, possible, allowed in (
+        ("seeds", config.seeds, config.seeds >= 1, "at least 1"),
+        ("source-steps", config.source_steps, config.source_steps >= 1, "at least 1"),
+        ("steps", config.steps, config.steps >= 1, "at least 1"),
+        ("batch-size", config.batch_size, config.batch_size >= 1, "at least 1"),
+        *(("sizes", size, size >= 1, "numbers of images") for size in config.sizes),
+        *(
+            (name, rate, 0 < rate < inf, "more than 0")
+            for name, rate in (
+                ("learning-rate", config.learning_rate),
+                ("convnet-rate", config.convnet_rate),
+                ("tuning-rate", config.tuning_rate),
+            )
+        ),
+    ):
+        if not possible:
+            raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {allowed}")
+    for flag, given in (("arms", config.arms), ("sizes", config.sizes)):
+        if not given:
+            raise CnnjaxError(f"--{flag} is empty; give one or more")
+    if unknown := [arm for arm in config.arms if arm not in ARMS]:
+        raise CnnjaxError(f"there is no arm {unknown[0]!r}; the arms are {', '.join(ARMS)}")
+
+
+def shrink(config: Config) -> Config:
+    """The smoke form: the same path through the code, a few steps on a few images."""
+    small = {"source_steps": 2, "steps": 2, "batch_size": 8, "sizes": (54, 81)}
+    return replace(config, out=smoke_folder(config), seeds=2, **small)
+
+
+if __name__ == "__main__":
+    command.main(Config, run, __doc__)
