@@ -44,12 +44,18 @@ SIBLINGS = {
     *("resnext101_32x8d", "resnext101_64x4d", "vgg13", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
     *(f"efficientnet_b{i}" for i in range(1, 8)),
 }
-DEEP = {"densenet121", "densenet_bc_100_12", "inception_v3", "resnet50v2", "xception"}
+DEEP = {
+    *("densenet121", "densenet_bc_100_12", "efficientnet_b0", "googlenet", "inception_v3"),
+    *("mobilenet", "resnet50", "resnet50v2", "resnext50_32x4d", "xception"),
+}
 """Whose ledger takes longest; their counts and shapes have tests of their own."""
-LONG_TO_TRACE = {"nasnet_large", *(f"efficientnet_b{i}" for i in range(3, 7))}
-"""Of each of these even the count of its parameters takes 3 to 10 seconds."""
+LONG_TO_TRACE = {
+    *("densenet161", "densenet169", "densenet201", "nasnet_large", "nasnet_mobile", "resnet152"),
+    *("resnet152v2", *(f"efficientnet_b{i}" for i in range(2, 8))),
+}
+"""Of each of these even the count of its parameters takes 2 to 10 seconds."""
 FROM_THE_REGISTRY = {
-    "test_contract.py": SIBLINGS,
+    "test_contract.py": SIBLINGS | {"densenet121"},
     "test_counts.py": LONG_TO_TRACE,
     "test_ledger.py": SIBLINGS | DEEP,
 }
@@ -204,8 +210,8 @@ class Golden:
             form = (forms or {}).get(place) if leaf == "kernel" else None
             found = to_torch(np.asarray(gradient), form).reshape(-1)
             norm = float(arrays[f"grad/{name}/norm"])
-            if norm < 1e-6:  # a bias that a later norm takes away: all of it is rounding
-                assert np.linalg.norm(found) < 1e-6, name
+            if norm < 1e-5:  # a bias that a later norm takes away: all of it is rounding
+                assert np.linalg.norm(found) < 1e-5, name
                 continue
             assert np.linalg.norm(found) == pytest.approx(norm, rel=tolerance), name
             expected = arrays[f"grad/{name}/value"]

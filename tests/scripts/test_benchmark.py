@@ -132,7 +132,14 @@ def test_stock_layers_are_the_same_function_of_the_same_variables_and_none_of_cn
     jax.tree.map(compare, *results)
 
 
-@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet", "resnet20", "resnext50_32x4d"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet20",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("efficientnet_b0", "mobilenet")),
+        pytest.param("resnext50_32x4d", marks=pytest.mark.slow),
+    ],
+)
 def test_a_network_of_the_zoo_in_pytorch_has_as_many_parameters_as_ours(name):
     pytest.importorskip("torch")
     from torch_zoo import ZOO
