@@ -50,7 +50,11 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
         ) from None
     try:
         with h5py.File(path, "r") as file:
-            file.visititems_links(_check_link)
+            if outside := file.visititems_links(_soft_or_external):
+                raise CnnjaxError(
+                    f"in {str(path)!r} {outside!r} is a link to somewhere else, which a file of "
+                    "weights has no use for; not followed; take another file"
+                )
             root = file.get("model_weights", file)
             if "layer_names" in root.attrs:
                 arrays = _by_name(root)
@@ -144,10 +148,8 @@ def _counted(name: str) -> tuple[str, int] | None:
     return (found[1], int(found[2] or 0)) if found else None
 
 
-def _check_link(name: str, link: object) -> None:
-    """A file of weights has no business in other files."""
-    if type(link).__name__ != "HardLink":
-        raise CnnjaxError(f"the HDF5 file's {name!r} is a link to somewhere else; not followed")
+def _soft_or_external(name: str, link: object) -> str | None:
+    return None if type(link).__name__ == "HardLink" else name
 
 
 def _array(dataset: object) -> np.ndarray:

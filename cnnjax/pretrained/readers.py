@@ -110,8 +110,7 @@ def _torch(path: Path) -> dict[str, np.ndarray]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        what = str(error)
-        if "Unsupported global" in what or "unsupported" in what.lower():
+        if "GLOBAL" in str(error):  # the opcode that names a function or a class
             raise CnnjaxError(
                 f"{str(path)!r} holds Python code or objects beside its tensors, and nothing of it "
                 "was run; expected a state dict of tensors; have its author save "
