@@ -53,7 +53,8 @@ def train_step(
         heads, if the stages that run have any, is added with the network's weight; the metrics
         are those of the logits alone.
       optimizer: turns gradients into updates.
-      frozen: variables of the frozen stages; they run in evaluation mode and are read only.
+      frozen: variables of the frozen stages; they run in evaluation mode and are read only. A stage
+        of which only the statistics are here is trained, its batch norm as in evaluation.
       start: the first stage to run, when the inputs are its predecessor's cached output.
       augment: changes the images as they come, before their pixels are scaled; each step draws
         anew.
@@ -75,7 +76,7 @@ def train_step(
             jax.tree.map(scale_pixels, inputs),
             train=True,
             start=start,
-            frozen=tuple(frozen.get("params", ())),
+            frozen=tuple({stage for stages in frozen.values() for stage in stages}),
             rngs={"dropout": key},
             mutable=(*statistics, "auxiliary") if network.auxiliary_weight else statistics,
         )

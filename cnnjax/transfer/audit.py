@@ -76,6 +76,7 @@ def freeze_audit(
     frozen: Collection[str],
     optimizer: optax.GradientTransformation,
     rates: Mapping[str, float] | None = None,
+    held: Collection[str] = (),
 ) -> FreezeAudit:
     """Looks, before a training, at what it will do to each stage.
 
@@ -88,6 +89,7 @@ def freeze_audit(
       frozen: the stages that stay as they are.
       optimizer: for the others.
       rates: {stage: multiple of the head's learning rate}; 1 for trained stages that it leaves out.
+      held: trained stages whose batch norm keeps its running statistics.
 
     Raises:
       CnnjaxError: a frozen stage has no variables.
@@ -128,11 +130,15 @@ def freeze_audit(
                 trained=trained,
                 decayed=stage in decayed,
                 rate=(rates or {}).get(stage, 1.0) if trained else 0.0,
-                batch_norm=("batch" if trained else "fixed") if has_norm else "-",
+                batch_norm=_mode(trained and stage not in held) if has_norm else "-",
                 state_bytes=sizes[stage],
             )
         )
     return FreezeAudit(tuple(rows), {stage: stage_hash(fixed, stage) for stage in frozen})
+
+
+def _mode(moves: bool) -> str:
+    return "batch" if moves else "fixed"
 
 
 def assert_frozen(audit: FreezeAudit, after: Variables) -> None:

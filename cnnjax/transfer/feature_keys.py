@@ -102,8 +102,8 @@ def _describe_code(code: types.CodeType) -> str:
 def _code() -> str:
     """What computes features: this package, JAX and the kind of device."""
     digest, root = hashlib.sha256(), Path(cnnjax.__file__).parent
-    for room in ("layers", "models", "training"):
-        for file in sorted((root / room).rglob("*.py")):
-            digest.update(file.read_bytes())
-    digest.update(Path(__file__).with_name("features.py").read_bytes())
+    files = [file for room in ("layers", "models") for file in (root / room).rglob("*.py")]
+    files += [root / "training" / "steps.py", root / "transfer" / "features.py"]
+    for file in sorted(files):
+        digest.update(file.read_bytes())
     return f"{digest.hexdigest()} {jax.__version__} {jax.default_backend()}"

@@ -30,7 +30,7 @@ class Phase(NamedTuple):
     Attributes:
       last: how many of the last stages are trained.
       steps: how long.
-      rates: {stage: its learning rate as a multiple of the recipe's}, 1 where it is left out.
+      rates: {pretrained stage: its learning rate as a multiple of the recipe's}; 1 for others.
     """
 
     last: int
@@ -92,7 +92,10 @@ def train_in_phases(
     for number, phase in enumerate(phases, 1):
         frozen = len(network.stages) - phase.last
         optimizer = recipe.optimizer_for(phase.steps, phase.rates)
-        audit = freeze_audit(network, variables, network.stages[:frozen], optimizer, phase.rates)
+        held = tuple(phase.rates) if recipe.batch_norm == "fixed" else ()
+        audit = freeze_audit(
+            network, variables, network.stages[:frozen], optimizer, phase.rates, held
+        )
         final = number == len(phases)
         place = directory
         if directory is not None and len(phases) > 1:
@@ -113,6 +116,7 @@ def train_in_phases(
                 batch_size=recipe.batch_size,
                 seed=_phase_seed(seed, number),
                 augment=recipe.augment,
+                held=held,
                 judge=judge if final else lambda *_, **__: None,
                 directory=place,
                 on_steps=lambda step, done=done: on_steps(done + step),

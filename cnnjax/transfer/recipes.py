@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import optax
 
@@ -43,6 +44,10 @@ class Recipe:
       optimizer: one of `cnnjax.training.OPTIMIZERS`.
       weight_decay: on kernels of trained stages only; L2, or AdamW's own with "adamw".
       warmup: share of the steps.
+      batch_norm: of pretrained stages that are trained. "fixed": as in evaluation, on the running
+        statistics, which stay (scale and bias learn), for few images or small batches, and for
+        weights whose normalisation was folded into the convolutions; "batch": on the statistics of
+        each batch, and the running ones follow.
       augment: changes the training images in every step, e.g. of `cnnjax.data.augment`; frozen
         stages then run in every step, and nothing is cached of the training images.
       thaw: staged thawing (gradual unfreezing, Howard and Ruder 2018, section 3.3): how many of the
@@ -66,6 +71,7 @@ class Recipe:
     optimizer: str = "momentum"
     weight_decay: float = 1e-4
     warmup: float = 0.1
+    batch_norm: Literal["fixed", "batch"] = "fixed"
     augment: Augment | None = None
     thaw: tuple[int, ...] = ()
 
@@ -83,6 +89,10 @@ class Recipe:
         if not is_number(self.warmup) or not 0 <= self.warmup < 1:
             raise CnnjaxError(
                 f"warmup={self.warmup!r} cannot be; expected the share of the steps, in [0, 1)"
+            )
+        if self.batch_norm not in ("fixed", "batch"):
+            raise CnnjaxError(
+                f"there is no batch_norm={self.batch_norm!r}; expected 'fixed' or 'batch'"
             )
         counts = (0, *self.thaw)
         if any(not isinstance(n, int) or n <= before for before, n in pairwise(counts)):
