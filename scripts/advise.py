@@ -13,7 +13,8 @@ Then it recommends the cheapest option that is not worse than the best beyond th
 sure that is, what the lectures' tables would have said, and the command that trains it. The test
 images are not looked at before that.
 
-In --out: report.html (one page, to be read without a network), results.csv, figure.svg and .png.
+In --out: report.html (one page, to be read without a network), results.csv, figure.svg and .png,
+and curves.csv, the time of each stage.
 Stopped or killed, the same command goes on where it was; with a larger --budget it goes on with
 what was left out.
 """
@@ -24,10 +25,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from advise_model import train_option
+from advise_options import Terms
 from advise_progress import AdvisorProgress, reporter
-from advise_protocol import COLUMNS, FEATURES, Protocol, Terms, group_of
+from advise_protocol import COLUMNS, CURVE_COLUMNS, FEATURES, Protocol, group_of
 from advise_report import TABLE, figure, html, table_rows
-from advise_summary import Summary, summarise
+from advise_summary import Summary, seconds_of, summarise
 from advise_texts import Facts, verdict
 from rich.console import Console
 
@@ -76,8 +78,10 @@ class Config:
     """Of training from scratch."""
     batch_size: int = 32
     """Images a step."""
-    learning_rate: float = 0.01
-    """Of the new head in fine-tuning; pretrained stages have a tenth of it."""
+    learning_rate: float = 0.02
+    """Of the new head in fine-tuning, with momentum."""
+    pretrained_factor: float = 0.3
+    """Pretrained stages learn at so much of it."""
     similarity: Annotated[
         Literal["similar", "different"] | None, unset("similar|different", "estimated")
     ] = None
@@ -125,9 +129,13 @@ def _measure(config: Config, protocol: Protocol, budget: Budget, console: Consol
     folder = Folder(protocol.plan, config.out, perform)
     with AdvisorProgress(folder, budget, protocol.options, console) as progress:
         left_out = Within(
-            folder, budget, group_of, lambda run: protocol.rough(run, budget), progress
+            folder,
+            budget,
+            group_of,
+            lambda run: protocol.rough(run, budget, seconds_of(folder.curves())),
+            progress,
         ).execute()
-    rows = folder.rows()
+    rows, curves = folder.rows(), folder.curves()
     measured = [row for row in rows if row["option"] != FEATURES]
     if not measured:
         need = budget.spent + sum(left_out.get(name, 0.0) for name in (FEATURES, *left_out)[:1])
@@ -145,7 +153,9 @@ def _measure(config: Config, protocol: Protocol, budget: Budget, console: Consol
         per_class=len(protocol.folds[0].train) / protocol.pool.num_classes,
         similarity=config.similarity,
         left_out=left_out,
+        stage_seconds=seconds_of(curves),
     )
+    write_results(config.out / "curves.csv", curves, CURVE_COLUMNS)
     _report(config, protocol, budget, summary, rows, console)
 
 
@@ -217,6 +227,12 @@ def check(config: Config) -> None:
         ("scratch-epochs", config.scratch_epochs, 0 < config.scratch_epochs < inf, "more than 0"),
         ("batch-size", config.batch_size, config.batch_size >= 1, "at least 1"),
         ("learning-rate", config.learning_rate, 0 < config.learning_rate < inf, "more than 0"),
+        (
+            "pretrained-factor",
+            config.pretrained_factor,
+            0 < config.pretrained_factor <= 1,
+            "0 to 1",
+        ),
         ("margin", config.margin, 0 <= config.margin < inf, "0 or more"),
         ("seed", config.seed, 0 <= config.seed <= MOST_SEED, "a whole number from 0 to 2^31 - 1"),
     ):

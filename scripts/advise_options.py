@@ -1,7 +1,8 @@
 """The advisor's options, the lectures' cases 1 to 4, and what each costs."""
 
+from dataclasses import dataclass
 from itertools import takewhile
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,23 @@ SCRATCH = "scratch"
 EVERYTHING = "all"
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What, with the images and the weights, determines every number."""
+
+    network: str
+    image_size: int | None
+    folds: int
+    repeats: int
+    classifier: Literal["logistic", "svm"]
+    epochs: float
+    scratch_epochs: float
+    batch_size: int
+    learning_rate: float
+    pretrained_factor: float
+    seed: int
+
+
 class Option(NamedTuple):
     """One way to use the network.
 
@@ -24,7 +42,8 @@ class Option(NamedTuple):
       stage: whose features a probe takes.
       last: how many stages are trained, the new head included; 0 of a probe.
       cost: multiply-adds of one training, the features of frozen stages included.
-      frozen_cost: the part of it for those features.
+      frozen: the stages whose features are computed once.
+      images: for which that is done.
     """
 
     name: str
@@ -33,7 +52,8 @@ class Option(NamedTuple):
     stage: str | None
     last: int
     cost: float
-    frozen_cost: float
+    frozen: tuple[str, ...]
+    images: int
 
 
 def options(count: Ledger, images: int, fold: Fold, tuning: Recipe, fresh: Recipe) -> list[Option]:
@@ -50,20 +70,21 @@ def options(count: Ledger, images: int, fold: Fold, tuning: Recipe, fresh: Recip
       tuning: of pretrained stages.
       fresh: from scratch.
     """
-    stages = [row.stage for row in count.rows]
+    stages = tuple(row.stage for row in count.rows)
     adds = np.array([row.multiply_adds for row in count.rows], np.float64)
     size = len(fold.train)
     passed = (images * adds.cumsum()).tolist()
     found = [
-        Option(f"probe-{stage}", f"probe at {stage}", 1, stage, 0, passed[i], passed[i])
-        for i, stage in enumerate(stages[:-1])
+        Option(f"probe-{s}", f"probe at {s}", 1, s, 0, passed[i], stages[: i + 1], images)
+        for i, s in enumerate(stages[:-1])
     ]
 
     def trained(name: str, label: str, case: int, last: int, recipe: Recipe) -> Option:
-        frozen = passed[-1 - last] if last < len(stages) else 0.0
+        frozen = stages[: len(stages) - last]
+        cost = passed[len(frozen) - 1] if frozen else 0.0
         passes = recipe.batch_size * duration(size, recipe.batch_size, epochs=recipe.epochs)
-        own = 3 * passes * adds[len(stages) - last :].sum()
-        return Option(name, label, case, None, last, float(frozen + own), float(frozen))
+        cost += 3 * passes * float(adds[len(frozen) :].sum())
+        return Option(name, label, case, None, last, cost, frozen, images if frozen else 0)
 
     lasts = takewhile(lambda k: k < len(stages), (2**i for i in range(1, 16)))
     tuned = [trained(f"last-{k}", f"last {k} stages", 2, k, tuning) for k in lasts]

@@ -1,12 +1,12 @@
 """Which options the advisor has, which runs measure them, and what one run does."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 from advise_images import channels_of, even_part, joined, with_channels
-from advise_options import EVERYTHING, SCRATCH, Option, options
+from advise_options import EVERYTHING, SCRATCH, Option, Terms, options
+from advise_pace import least_seconds, time_stages
 
 from cnnjax import pretrained
 from cnnjax.data import Dataset, load
@@ -19,34 +19,25 @@ from cnnjax.studies.figures import data_title
 from cnnjax.studies.plans import Plan, Run, digest
 from cnnjax.studies.runs import Outcome, Row, Tools
 from cnnjax.training import duration
-from cnnjax.transfer import FeatureStore, Recipe, fine_tune, from_scratch, probe
+from cnnjax.transfer import (
+    FeatureStore,
+    Recipe,
+    fine_tune,
+    from_scratch,
+    probe,
+)
 from cnnjax.transfer.feature_keys import describe, stage_hash
 from cnnjax.transfer.probes import Probe
 
 FEATURES = "features"
 """The run, and the group, that computes what all probes take."""
+CURVE_COLUMNS = ("run", "stage", "seconds_per_image")
 CHUNK = 256
 """Images between two looks at the clock while features are computed."""
 COLUMNS = (
     *("run", "option", "case", "stage", "last", "split", "accuracy", "parameters"),
     *("multiply_adds", "seconds", "config_hash"),
 )
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What, with the images and the weights, determines every number."""
-
-    network: str
-    image_size: int | None
-    folds: int
-    repeats: int
-    classifier: Literal["logistic", "svm"]
-    epochs: float
-    scratch_epochs: float
-    batch_size: int
-    learning_rate: float
-    seed: int
 
 
 def group_of(run: Run) -> str:
@@ -87,7 +78,10 @@ class Protocol:
         self.target = self.network.clone(num_classes=classes)
         check_takes(self.target, self.image)
         self.tuning = Recipe(
-            epochs=terms.epochs, batch_size=terms.batch_size, learning_rate=terms.learning_rate
+            epochs=terms.epochs,
+            batch_size=terms.batch_size,
+            learning_rate=terms.learning_rate,
+            pretrained_factor=terms.pretrained_factor,
         )
         self.fresh = Recipe(
             epochs=terms.scratch_epochs,
@@ -187,17 +181,26 @@ class Protocol:
         parameters = sum(row.parameters for row in found.audit.rows if row.trained)
         return found, found.test["accuracy"], parameters
 
-    def rough(self, run: Run, budget: Budget) -> float:
-        """Seconds that a run will take at least, by the best pace that was seen so far.
+    def rough(self, run: Run, budget: Budget, stage_seconds: Mapping[str, float]) -> float:
+        """Seconds that a training will take at least; 0 where that is not known.
 
-        It is for what is far out of reach, and keeps that from being compiled; whatever may fit is
-        begun, and its own first steps decide.
+        Args:
+          run: of the plan.
+          budget: knows the pace of the trainings before.
+          stage_seconds: of the forward pass of one image.
         """
-        if run.name == FEATURES or self.options[run.config["option"]].stage is not None:
+        option = self.options.get(group_of(run))
+        if option is None or option.stage is not None:
             return 0.0
-        costs = {group_of(one): one.cost for one in self.plan.runs.values()}
-        paces = [seconds / costs[name] for name, seconds in budget.estimates.items()]
-        return run.cost * min(paces, default=0.0)
+        size = len(self.folds[0].train)
+        forward = {
+            other.name: self._steps(other, size)
+            * self.terms.batch_size
+            * sum(stage_seconds.get(stage, 0.0) for stage in self.target.stages[-other.last :])
+            for other in self.options.values()
+            if other.last
+        }
+        return least_seconds(option.name, forward, budget.estimates)
 
     def _probe(self, stage: str, train: Dataset, test: Dataset) -> tuple[float, int]:
         found = self.fit_probe(stage, train, test)
@@ -226,7 +229,10 @@ class Protocol:
             self.store.pooled(self.network, self.variables, images, self.stages)
             watch(done)
         cost = size * sum(self.count[stage].multiply_adds for stage in self.stages)
-        return Outcome({"option": FEATURES, "multiply_adds": cost, "last": None})
+        row = {"option": FEATURES, "multiply_adds": cost}
+        return Outcome(
+            row, curve=time_stages(self.network, self.variables, self.pool.images[:chunk])
+        )
 
     def _digest(self) -> str:
         """Of the weights in front of the head, and of what the network is."""

@@ -42,7 +42,7 @@ def _row(entry: Entry, summary: Summary) -> tuple[str, ...]:
     if option.name == summary.advice.best:
         loss = "the best"
     elif entry.loss is None:
-        loss = f"{entry.splits} splits only"
+        loss = "not on every split"
     else:
         loss = f"{-entry.loss.mean:+.1f}"
         loss += "" if entry.loss.error != entry.loss.error else f" ± {entry.loss.error:.1f}"

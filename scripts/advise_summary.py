@@ -6,7 +6,6 @@ from statistics import median
 from typing import Literal, NamedTuple
 
 from advise_options import Option
-from advise_protocol import FEATURES
 
 from cnnjax.studies.advice import Advice, advise, difference
 from cnnjax.studies.resampling import Resampled, resampled
@@ -115,6 +114,7 @@ def summarise(
     per_class: float,
     similarity: Literal["similar", "different"] | None,
     left_out: Mapping[str, float],
+    stage_seconds: Mapping[str, float],
 ) -> Summary:
     """Makes the summary.
 
@@ -127,6 +127,7 @@ def summarise(
       per_class: training images a class.
       similarity: as the user says; estimated where it is None.
       left_out: {option: estimated seconds}.
+      stage_seconds: of the forward pass of one image.
 
     Raises:
       CnnjaxError: no option was measured on every split.
@@ -134,7 +135,7 @@ def summarise(
     costs = {name: option.cost for name, option in options.items()}
     advice = advise(rows, costs, splits, test_to_train, margin)
     entries = tuple(
-        _entry(option, rows, advice, test_to_train, left_out.get(name, 0.0))
+        _entry(option, rows, advice, test_to_train, left_out.get(name, 0.0), stage_seconds)
         for name, option in options.items()
     )
     size: Size = "small" if per_class <= SMALL else "large" if per_class >= LARGE else "medium"
@@ -154,7 +155,12 @@ def summarise(
 
 
 def _entry(
-    option: Option, rows: Sequence[Row], advice: Advice, test_to_train: float, estimate: float
+    option: Option,
+    rows: Sequence[Row],
+    advice: Advice,
+    test_to_train: float,
+    estimate: float,
+    stage_seconds: Mapping[str, float],
 ) -> Entry:
     mine = [row for row in rows if row["option"] == option.name]
     if not mine:
@@ -166,19 +172,17 @@ def _entry(
         standing and standing.loss,
         len(mine),
         mine[0]["parameters"],
-        _seconds(option, mine, rows),
+        # The median over the splits forgets the first, which compiles; frozen stages are passed
+        # once for each image.
+        median(row["seconds"] for row in mine)
+        + option.images * sum(stage_seconds.get(stage, 0.0) for stage in option.frozen),
         estimate,
     )
 
 
-def _seconds(option: Option, mine: Sequence[Row], rows: Sequence[Row]) -> float:
-    """Of one training: the median over the splits, and the part of the features' time that the
-    frozen stages take, by multiply-adds."""
-    own = median(row["seconds"] for row in mine)
-    features = next((row for row in rows if row["option"] == FEATURES), None)
-    if features is None:
-        return own
-    return own + features["seconds"] * option.frozen_cost / features["multiply_adds"]
+def seconds_of(curves: Sequence[Row]) -> dict[str, float]:
+    """{stage: seconds of its forward pass for one image}, from the rows of the curves."""
+    return {row["stage"]: row["seconds_per_image"] for row in curves}
 
 
 def estimate(

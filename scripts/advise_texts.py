@@ -156,8 +156,8 @@ def method(summary: Summary, facts: Facts) -> list[str]:
         "rate favour the expensive options.",
         f"{facts.network} with weights of {facts.weights}. Measuring took "
         f"{show_duration(facts.spent)} of a budget of {show_duration(facts.budget)} on "
-        f"{facts.machine}. The time of one training is the median over the splits, with the "
-        "features' share by multiply-adds.",
+        f"{facts.machine}. The time of one training is the median over the splits, and the "
+        "forward passes of the stages that are not trained.",
     ]
 
 
