@@ -17,8 +17,10 @@ Classifier = Literal["logistic", "svm", "knn"]
 
 CLASSIFIERS: tuple[Classifier, ...] = ("logistic", "svm", "knn")
 
-STRENGTH = 1.0
-"""Of the L2 penalty, STRENGTH |w|² / 2 next to the sum of the losses over the images."""
+STRENGTHS = {"logistic": 100.0, "svm": 1000.0}
+"""Of the L2 penalty s |w|² / 2 next to the sum of the losses over the images, for standardised
+features. Ten times less or more changed the accuracy by at most 2.5 points on 200 and by at most 2
+on 2,000 photographs of cats and dogs, at an early, a middle and the last stage of MobileNetV2."""
 
 NEIGHBOURS = 5
 
@@ -74,7 +76,7 @@ def probe(
       test: images and labels to measure on.
       stage: whose output is taken, an early one or the last but the head.
       classifier: multinomial logistic regression and a linear support vector machine (one class
-        against the rest, squared hinge loss), both with an L2 penalty of `STRENGTH`, or the
+        against the rest, squared hinge loss), both with an L2 penalty (`STRENGTHS`), or the
         `NEIGHBOURS` nearest neighbours.
       seed: of the classifier's own randomness.
       store: where features are kept for other probes; images that it knows are not computed again,
@@ -156,9 +158,10 @@ def _fit(x: np.ndarray, labels: np.ndarray, classifier: Classifier, seed: int) -
 
     match classifier:
         case "logistic":
-            model = LogisticRegression(C=1 / STRENGTH, max_iter=1000)
+            model = LogisticRegression(C=1 / STRENGTHS["logistic"], max_iter=1000)
         case "svm":
-            model = LinearSVC(C=1 / STRENGTH, dual="auto", random_state=seed, max_iter=10_000)
+            penalty = 1 / STRENGTHS["svm"]
+            model = LinearSVC(C=penalty, dual="auto", random_state=seed, max_iter=10_000)
         case "knn":
             model = KNeighborsClassifier(min(NEIGHBOURS, len(x)))
     return model.fit(x, labels)
