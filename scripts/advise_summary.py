@@ -82,7 +82,7 @@ class Summary:
       size: of the data set, as the lectures' tables have it.
       likeness: of the images.
       counsels: of the lectures.
-      disagreement: among the lectures; "" where there is none.
+      disagreement: among the lectures, in a sentence; "" where there is none.
       silent: the tables that have no answer.
     """
 
@@ -216,17 +216,23 @@ def estimate(
 
 
 def follows(decision: Decision, options: Mapping[str, Option]) -> tuple[str, ...]:
-    """The options that do what a lecture advises."""
-    probes = [name for name, option in options.items() if option.case == 1]
-    if decision.case == 1:
-        half = (len(probes) + 1) // 2
-        return tuple(probes[:half] if decision.stages == "early" else probes[-1:])
-    tuned = [name for name, option in options.items() if option.case == decision.case]
-    if decision.case == 2 and decision.stages == "last":
-        return tuple(tuned[:1])
-    if decision.stages == "several":
-        return tuple(name for name, option in options.items() if option.case in (2, 3))
-    return tuple(tuned)
+    """The options that do what a lecture advises.
+
+    Of the stages in front of the head the first half counts as early; the last few that are
+    trained are at most half of all; "several" means any number, or all.
+    """
+    probes = [name for name, option in options.items() if option.stage is not None]
+    few = max(2, max(option.last for option in options.values()) // 2)
+    match decision.case, decision.stages:
+        case 1, "early":
+            return tuple(probes[: len(probes) // 2])
+        case 1, _:
+            return tuple(probes[-1:])
+        case 2, "last":
+            return tuple(n for n, o in options.items() if o.case == 2 and o.last <= few)
+        case 2, _:
+            return tuple(n for n, o in options.items() if o.case in (2, 3))
+    return tuple(n for n, o in options.items() if o.case == decision.case)
 
 
 def _counsel(

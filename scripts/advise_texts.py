@@ -117,7 +117,16 @@ def lectures(summary: Summary, facts: Facts) -> list[str]:
     ]
     if summary.likeness.similarity is None:
         return [*said, "Without it the tables say nothing; give --similarity."]
-    return said + ([summary.disagreement] if summary.disagreement else [])
+    if summary.disagreement:
+        said.append(f"{summary.disagreement[0].upper()}{summary.disagreement[1:]}.")
+    if others := [counsel for counsel in summary.counsels if not counsel.agrees]:
+        said.append(
+            f"{len(others)} of {len(summary.counsels)} advise another option than what is "
+            "recommended here."
+        )
+    else:
+        said.append("What is recommended here follows every advice.")
+    return said
 
 
 def counsel_row(counsel: Counsel, summary: Summary) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from advise_options import Option, options
+from advise_pace import least_seconds
 from advise_report import figure, html, table_rows
 from advise_summary import LARGE, SMALL, follows, summarise
 from advise_texts import Facts, lectures, verdict
@@ -160,6 +161,7 @@ def test_a_lecture_may_mean_early_late_several_or_all_stages():
     assert named(1, "early") == ("probe-c1", "probe-c3")
     assert named(1, "last") == ("probe-f6",)
     assert named(2, "last") == ("last-2",)
+    assert named(2, "several") == ("last-2", "all")
     assert named(3, "all") == ("all",)
     assert named(4, "all") == ("scratch",)
 
@@ -167,9 +169,12 @@ def test_a_lecture_may_mean_early_late_several_or_all_stages():
 def test_a_lecture_that_is_not_followed_is_measured_against_what_is():
     found = summary(**PROBES, last_2=75.0, similarity="similar")
     assert found.advice.chosen == "probe-c3"
-    counsel = next(c for c in found.counsels if c.best == "probe-f6")
-    assert not counsel.agrees
+    counsel = next(c for c in found.counsels if c.decision.case == 1)
+    assert (counsel.best, counsel.agrees) == ("probe-f6", False)
     assert counsel.behind.mean == pytest.approx(15.0)
+    page = html(found, FACTS, figure(found, FACTS))
+    assert "probe at f6: 65.0 %" in page
+    assert "another than here: +15.0" in page
 
 
 def test_the_verdict_names_the_choice_its_accuracy_and_how_sure_it_is():
@@ -232,6 +237,18 @@ def test_options_half_measured_are_shown_and_not_judged():
     assert next(r for r in table_rows(found) if r[0] == "all stages")[4] == "not on every split"
     assert "Nothing else was measured" in verdict(found, FACTS)[-1]
     html(found, FACTS, figure(found, FACTS))
+
+
+def test_what_a_training_takes_at_least_follows_the_fastest_training_before():
+    forward = {"last-2": 1.0, "all": 10.0}
+    assert least_seconds("all", forward, {}) == pytest.approx(3 * 0.7 * 10)
+    assert least_seconds("all", forward, {"last-2": 1.5, "features": 9.0}) == pytest.approx(15)
+
+
+def test_where_the_lectures_disagree_is_said():
+    said = lectures(summary(**PROBES), FACTS)
+    assert "Similarity to what the network was trained on: different, estimated" in said[0]
+    assert said[1].startswith("The lectures disagree: lecture 1: case 1")
 
 
 def test_the_figure_names_its_axes_with_their_units_and_marks_the_choice():
