@@ -187,7 +187,7 @@ def _report(
         spent=budget.spent,
         command=command_line(config),
         train=command_line(config, summary.advice.chosen),
-        machine=", ".join(f"{value} {name}" for name, value in machine().items()),
+        machine="{devices} x {device}, {cpu_cores} cores, JAX {jax}".format(**machine()),
     )
     drawn = figure(summary, facts)
     written = [config.out / "results.csv", *save_figure(drawn, config.out / "figure")]

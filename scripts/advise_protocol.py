@@ -27,7 +27,7 @@ from cnnjax.transfer import (
     probe,
 )
 from cnnjax.transfer.feature_keys import describe, stage_hash
-from cnnjax.transfer.probes import Probe
+from cnnjax.transfer.probes import STRENGTHS, Probe
 
 FEATURES = "features"
 """The run, and the group, that computes what all probes take."""
@@ -107,7 +107,9 @@ class Protocol:
     @property
     def config(self) -> dict[str, object]:
         """What two studies in one folder must share."""
-        return asdict(self.terms) | self.fingerprint
+        settings = {"tuning": asdict(self.tuning), "fresh": asdict(self.fresh)}
+        settings["penalty"] = STRENGTHS[self.terms.classifier]
+        return asdict(self.terms) | settings | self.fingerprint
 
     def perform(self, run: Run, tools: Tools, budget: Budget) -> Outcome:
         """Computes all features, or trains and measures one option on one split."""
@@ -249,10 +251,9 @@ class Protocol:
         shared = self.config
         yield Run(FEATURES, shared, cost=cost)
         for option in self.options.values():
-            needs = (FEATURES,) if option.stage is not None else ()
             for split in range(len(self.folds)):
                 config = shared | {"option": option.name, "split": split}
-                yield Run(f"{option.name}-split{split}", config, needs, option.cost)
+                yield Run(f"{option.name}-split{split}", config, (FEATURES,), option.cost)
 
 
 def _source_name(passport: pretrained.Passport, weights: str) -> str:

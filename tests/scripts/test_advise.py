@@ -3,12 +3,14 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from advise_protocol import Protocol
 from PIL import Image
 from safetensors import safe_open
 
@@ -141,20 +143,23 @@ def test_what_is_done_is_not_done_again(advised, flags, run_script):
     assert (advised / "results.csv").read_bytes() == csv_before
 
 
-def test_a_budget_too_small_leaves_out_what_does_not_fit_and_a_larger_one_adds_it(
+def test_what_a_budget_leaves_out_is_said_and_a_larger_one_adds_it(
     advised, flags, run_script, monkeypatch, tmp_path
 ):
-    import advise_protocol
+    out = tmp_path / "out"
+    shutil.copytree(advised, out)
+    shutil.rmtree(out / "runs" / "scratch-split0")
+    shutil.rmtree(out / "runs" / "scratch-split1")
 
-    def rough(self, run, budget, stage_seconds):
-        return 1e6 if run.config.get("option") in ("all", "scratch") else 0.0
+    def out_of_reach(self, run, budget, stage_seconds):
+        return 1e6
 
     with monkeypatch.context() as patch:
-        patch.setattr(advise_protocol.Protocol, "rough", rough)
+        patch.setattr(Protocol, "rough", out_of_reach)
         done = run_script(SCRIPT, *flags("--budget", "1h"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    out = tmp_path / "out"
-    assert {row["option"] for row in rows(out)} == {"features", *OPTIONS[:3]}
+    assert "from scratch: left out: it takes about 555 h" in done.stdout
+    assert {row["option"] for row in rows(out)} == {"features", *OPTIONS[:-1]}
     assert "Left out" in (out / "report.html").read_text()
     done = run_script(SCRIPT, *flags("--budget", "2h"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
