@@ -189,21 +189,20 @@ def test_one_run_alone_says_which_runs_must_come_before(config, tmp_path):
     assert not (tmp_path / "out" / "runs").exists()
 
 
-def test_runs_taken_one_by_one_by_a_scheduler_give_the_same_results(
-    study, finished, config, capsys
-):
-    part = (*LENGTH, "--splits", "1", "--treatments", "AnB")
-    bases = [study.start(*part, "--only", f"split0-base{half}") for half in "AB"]  # side by side
-    for process in bases:
-        process.communicate(timeout=300)
-        assert process.returncode == 0
-    status, out, _ = study.run(*part, "--only", "split0-A1B")
-    assert status == 0
-    assert "[3/3] split0-A1B" in out
-    run(config(network="mlp", steps=30, splits=1, treatments=("AnB",)))
+def test_runs_taken_one_by_one_by_a_scheduler_give_the_same_results(config, tmp_path, capsys):
+    part = config(network="mlp", steps=30, splits=1, treatments=("AnB",))
+    for name in ("baseB", "baseA", "A1B"):  # bases in any order
+        run(transferability.replace(part, only=f"split0-{name}"))
+    assert "[3/3] split0-A1B" in capsys.readouterr().out
+    run(part)
     assert capsys.readouterr().out.count("already finished") == 3
-    wanted = {row["run"]: row for row in finished.table()}
-    assert study.table() == [wanted[f"split0-{name}"] for name in ("baseA", "baseB", "A1B")]
+    run(transferability.replace(part, out=tmp_path / "at once"))
+    one_by_one, at_once = (
+        [{name: row[name] for name in row if name != "seconds"} for row in rows(folder)]
+        for folder in (part.out, tmp_path / "at once")
+    )
+    assert one_by_one == at_once
+    assert [row["run"] for row in at_once] == [f"split0-{n}" for n in ("baseA", "baseB", "A1B")]
 
 
 def test_until_all_runs_are_there_the_table_has_those_that_are(same, copy, capsys):

@@ -74,9 +74,18 @@ def checkpoint(name: str) -> str:
     return f"runs/split0-{name}/checkpoint/manifest.json"
 
 
-def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(study, undisturbed):
+def interrupt_at(study, path: str) -> tuple[int, str, str]:
+    """Sends the study Ctrl-C as soon as there is `path`; returns status, output and errors."""
+    process = start(study)
+    wait_for(study.folder / "out" / path, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_killed_and_interrupted_it_ends_as_if_nothing_had_happened(study, undisturbed):
     kill_at(study, checkpoint("baseA"))  # in the middle of a base
-    kill_at(study, checkpoint("A1B"))  # in the middle of a transfer
+    interrupt_at(study, checkpoint("A1B"))  # in the middle of a transfer
     out = finish(study)
     assert "note:" not in out  # nothing of what was left was damaged
     assert out.count("already finished") == 2
@@ -128,16 +137,11 @@ def test_damaged_weights_and_results_are_named_and_their_runs_done_again(study, 
     assert study.table() == whole.table()
 
 
-def test_an_interruption_says_how_to_go_on_and_the_same_command_does(study, undisturbed):
-    process = start(study)
-    wait_for(study.folder / "out" / checkpoint("baseA"), process)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+def test_an_interruption_says_how_to_go_on(study):
+    status, out, err = interrupt_at(study, checkpoint("baseA"))
+    assert status == 130
     assert err.strip() == "stopped; the same command goes on where it was"
     assert "Traceback" not in out + err
-    finish(study)
-    assert study.table() == undisturbed
 
 
 def test_two_processes_in_one_folder_do_not_disturb_each_other(study, undisturbed):
