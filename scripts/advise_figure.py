@@ -17,6 +17,8 @@ LOOKS = {
     3: Look("#b02418", "D"),
     4: Look("#6b6b6b", "X"),
 }
+FAR = 10.0
+"""Points of loss beyond which it does not matter how many there are."""
 LABELS = {
     1: "classifier on the features of a stage (case 1)",
     2: "last stages fine-tuned (case 2)",
@@ -100,7 +102,11 @@ def _draw_losses(axes: Axes, shown: Sequence[Entry], summary: Summary) -> None:
             axes.errorbar(place, -loss.mean, yerr=loss.error, elinewidth=3, **style)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_ylabel("against the best\n(points, paired)")
-    axes.set_title("(2) Loss against the best (hollow): error thick, 95 % thin")
+    far = any(entry.loss is not None and entry.loss.mean > FAR for entry in shown)
+    if far:
+        axes.set_ylim(bottom=-FAR)
+    note = f"; more than {FAR:g} points not shown" if far else ""
+    axes.set_title(f"(2) Loss against the best (hollow): error thick, 95 % thin{note}")
     axes.set_xticks(range(len(shown)), [_tick(entry) for entry in shown], rotation=90, fontsize=8)
 
 
@@ -139,19 +145,6 @@ def _draw_costs(axes: Axes, shown: Sequence[Entry], summary: Summary) -> None:
             markeredgecolor="black",
             markeredgewidth=1.4,
         )
-    for entry in timed:
-        if entry.option.case != 1 or entry is chosen:
-            middle = sum(e.accuracy.mean for e in timed) / len(timed)
-            below = entry.accuracy.mean > middle  # where there is room
-            axes.annotate(
-                _tick(entry),
-                (entry.seconds, entry.accuracy.mean - (_half(entry.accuracy) if below else 0)),
-                xytext=(0, -4) if below else (5, 5),
-                textcoords="offset points",
-                ha="center" if below else "left",
-                va="top" if below else "bottom",
-                fontsize=8,
-            )
 
 
 def _half(known: object) -> float:
