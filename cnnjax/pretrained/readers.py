@@ -2,13 +2,12 @@
 
 import json
 import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.pretrained.keras_files import read_keras
@@ -70,7 +69,7 @@ def _safetensors(path: Path) -> WeightsFile:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             about = (file.metadata() or {}).get(OURS)
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+    except Exception as error:  # its own, and whatever a type that NumPy lacks leads to
         raise damaged(path, "safetensors file", error) from None
     if about is None:
         return WeightsFile("torch", _unwrapped(arrays), {})
@@ -117,7 +116,7 @@ def _torch(path: Path) -> dict[str, np.ndarray]:
                 "model.state_dict(), or take the weights as .safetensors"
             ) from None
         raise damaged(path, "PyTorch file", error) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever the readers of zip, tar and tensors raise
         raise damaged(path, "PyTorch file", error) from None
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
@@ -133,7 +132,14 @@ def _torch(path: Path) -> dict[str, np.ndarray]:
     for name, tensor in found.items():
         # NumPy has no bfloat16 of torch's; float32 holds each of its numbers exactly.
         tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
-        arrays[name] = tensor.detach().numpy()
+        try:
+            arrays[name] = tensor.detach().numpy()
+        except (TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:80]
+            raise CnnjaxError(
+                f"{name} in {str(path)!r} is no plain tensor ({reason}); expected dense "
+                "tensors of numbers; have its author save those"
+            ) from None
     return _unwrapped(arrays)
 
 

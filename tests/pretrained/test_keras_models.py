@@ -51,6 +51,9 @@ def fill(model):
             values = rng.normal(0, 0.1, shape)
         if kind not in ("count", "seed_generator_state"):
             weight.assign(values.astype(np.float32))
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):  # Normalization computes with a copy of its weights
+            layer.finalize_state()
 
 
 def write(model, path):

@@ -157,6 +157,15 @@ def test_bfloat16_of_torch_is_widened(path):
     assert_same(read(path).arrays, {"a": tensor.float().numpy()})
 
 
+def test_tensors_that_are_no_arrays_are_named(path):
+    torch = pytest.importorskip("torch")
+    path = path.with_suffix(".pt")
+    for tensor in (torch.eye(3).to_sparse(), torch.ones(3).to(torch.float8_e4m3fn)):
+        torch.save({"fc.weight": tensor}, path)
+        with pytest.raises(CnnjaxError, match=r"fc\.weight in .* is no plain tensor"):
+            read(path)
+
+
 def test_what_is_no_state_dict_is_told(path):
     torch = pytest.importorskip("torch")
     path = path.with_suffix(".pt")
