@@ -33,7 +33,7 @@ class Decision(NamedTuple):
       similarity: of its images to those of the pretrained network.
       advice: the slide's own words.
       case: which of the lectures' cases that is (lecture 3), 1 to 4.
-      stages: in case 1 whose features are taken, "early" or "last"; in cases 2 to 4 what is trained,
+      stages: in case 1 whose features are taken, "early" or "last"; else what is trained,
         the "last" few stages, "several" (or all, as one likes) or "all".
     """
 
