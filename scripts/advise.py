@@ -133,6 +133,7 @@ def _measure(config: Config, protocol: Protocol, budget: Budget, console: Consol
             budget,
             group_of,
             lambda run: protocol.rough(run, budget, seconds_of(folder.curves())),
+            lambda run: budget.overhead if protocol.is_training(run) else 0.0,
             progress,
         ).execute()
     rows, curves = folder.rows(), folder.curves()

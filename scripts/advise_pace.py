@@ -50,5 +50,8 @@ def least_seconds(
     >>> least_seconds("all", {"last-2": 1.0, "all": 10.0}, {"last-2": 1.5, "features": 9.0})
     15.0
     """
-    paces = [estimates[o] / t for o, t in forward.items() if o in estimates and t > 0]
-    return forward[option] * min(paces, default=BACKWARD * LENIENT)
+    known = [other for other, seconds in forward.items() if other in estimates and seconds > 0]
+    if not known:
+        return forward[option] * BACKWARD * LENIENT
+    nearest = max(known, key=forward.__getitem__)  # the longest is the surest to go by
+    return forward[option] * estimates[nearest] / forward[nearest]

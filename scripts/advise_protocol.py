@@ -183,6 +183,10 @@ class Protocol:
         parameters = sum(row.parameters for row in found.audit.rows if row.trained)
         return found, found.test["accuracy"], parameters
 
+    def is_training(self, run: Run) -> bool:
+        """Whether stages are trained in that run."""
+        return run.name != FEATURES and self.options[group_of(run)].stage is None
+
     def rough(self, run: Run, budget: Budget, stage_seconds: Mapping[str, float]) -> float:
         """Seconds that a training will take at least; 0 where that is not known.
 
@@ -191,9 +195,9 @@ class Protocol:
           budget: knows the pace of the trainings before.
           stage_seconds: of the forward pass of one image.
         """
-        option = self.options.get(group_of(run))
-        if option is None or option.stage is not None:
+        if not self.is_training(run):
             return 0.0
+        option = self.options[group_of(run)]
         size = len(self.folds[0].train)
         forward = {
             other.name: self._steps(other, size)

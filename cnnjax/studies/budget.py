@@ -93,6 +93,8 @@ class Budget:
         self.seconds, self._record, self._clock = seconds, record, clock
         self.estimates: dict[str, float] = {}
         """{group: seconds of one of its runs at its pace, without what comes before the steps}."""
+        self.overhead = 0.0
+        """The most seconds that a training took up to its second call: compiling, above all."""
         self.to_follow = 0
         """Runs of the group in hand after the one in hand, if none of the group is done."""
         self._before = 0.0
@@ -100,9 +102,10 @@ class Budget:
         try:
             stored = json.loads(record.read_text())
             before = float(stored["spent"])
+            overhead = float(stored.get("overhead", 0.0))
             estimates = {str(name): float(value) for name, value in stored["estimates"].items()}
-            if math.isfinite(before) and before >= 0:
-                self._before, self.estimates = before, estimates
+            if math.isfinite(before + overhead) and before >= 0:
+                self._before, self.overhead, self.estimates = before, overhead, estimates
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass  # it is not there yet, or damaged: what was spent then is not known
 
@@ -123,7 +126,8 @@ class Budget:
           CnnjaxError: the record cannot be written.
         """
         self._saved = self._clock()
-        content = {"spent": round(self.spent, 3), "estimates": self.estimates}
+        content = {"spent": round(self.spent, 3), "overhead": self.overhead}
+        content["estimates"] = self.estimates
         write_text(self._record, json.dumps(content, indent=1) + "\n")
 
     def tick(self) -> None:
@@ -150,7 +154,7 @@ class Budget:
             will not end within the budget.
         """
         first: list[tuple[float, int]] = []
-        decided = False
+        decided, began = False, self._clock()
 
         def on_steps(step: int) -> None:
             nonlocal decided
@@ -158,6 +162,7 @@ class Budget:
             now = self._clock()
             if not first:
                 first.append((now, step))
+                self.overhead = max(self.overhead, now - began)
                 return
             seconds, taken = now - first[0][0], step - first[0][1]
             enough = taken >= _TIMED_STEPS or seconds >= _TIMED_SECONDS
@@ -190,6 +195,7 @@ class Within:
       budget: of time.
       group: the group of a run; the runs of one group follow each other in the plan.
       rough: seconds that a run will take, as far as the finished rows tell; 0 if they do not.
+      before: seconds that the first run of a group takes besides, e.g. to be compiled.
       progress: told what happens.
     """
 
@@ -197,6 +203,7 @@ class Within:
     budget: Budget
     group: Callable[[Run], str]
     rough: Callable[[Run], float] = lambda run: 0.0
+    before: Callable[[Run], float] = lambda run: 0.0
     progress: Progress = field(default_factory=Progress)
 
     def execute(self) -> Mapping[str, float]:
@@ -219,7 +226,9 @@ class Within:
                 follow = len(missing) - position - 1
                 need = self._estimate(name, runs, run)
                 # A group that has begun is worth going on with as far as it gets.
-                needed = need * (1 + follow) if whole and position == 0 else need
+                needed = need
+                if whole and position == 0:
+                    needed = self.before(run) + need * (1 + follow)
                 unready = any(self.folder.finished(other) is None for other in run.needs)
                 if unready or needed > self.budget.left:
                     left_out[name] = need * (1 + follow)

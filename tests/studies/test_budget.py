@@ -19,6 +19,7 @@ class Bench:
     seconds: dict = field(default_factory=lambda: {"a": 1.0, "b": 10.0, "c": 100.0})
     rough: dict = field(default_factory=dict)
     compiling: float = 0.0
+    reckon: bool = False
     splits: int = 3
     now: float = 0.0
     steps: dict = field(default_factory=dict)
@@ -56,6 +57,7 @@ class Bench:
             self.budget,
             lambda run: run.config["group"],
             lambda run: self.rough.get(run.config["group"], 0.0),
+            lambda run: self.budget.overhead if self.reckon else 0.0,
             progress,
         )
         return dict(within.execute()), [row["run"] for row in folder.rows()]
@@ -93,6 +95,15 @@ def test_compiling_is_not_taken_for_the_pace(bench):
     bench.compiling = 50.0
     _, done = bench.work(33 + 6 * 50 + 500)
     assert len(done) == 9
+
+
+def test_what_compiling_took_before_is_reckoned_with_before_the_next_group(bench):
+    bench.compiling, bench.seconds = 50.0, {"a": 1.0, "c": 100.0}
+    bench.reckon = True
+    left_out, done = bench.work(3 + 150 + 40)
+    assert left_out == {"c": 0.0}
+    assert done == ["a-0", "a-1", "a-2"]
+    assert "c-0" not in bench.steps
 
 
 def test_time_spent_counts_when_the_study_goes_on(bench):
