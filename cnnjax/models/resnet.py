@@ -38,8 +38,8 @@ class BasicBlock(nn.Module):
     >>> from cnnjax.layers import ConvNorm
     >>> block = BasicBlock(8, conv=partial(ConvNorm, momentum=0.9, epsilon=1e-5), stride=2)
     >>> images = jnp.ones((1, 7, 5, 4))
-    >>> variables = block.init(jax.random.key(0), images, train=False)
-    >>> block.apply(variables, images, train=False).shape
+    >>> made = partial(block.init_with_output, train=False)
+    >>> jax.eval_shape(made, jax.random.key(0), images)[0].shape
     (1, 4, 3, 8)
     """
 

@@ -54,9 +54,8 @@ def start_treatment(
       CnnjaxError: an unknown treatment, or an n that leaves no stage to train.
 
     >>> import cnnjax
-    >>> from cnnjax.transfer import initialise
-    >>> net = cnnjax.create("lenet5")
-    >>> start_treatment(net, "random", 2, initialise(net, (32, 32, 1), seed=0), None).frozen
+    >>> fresh = {"params": {}}  # in truth `initialise(network, image_shape, seed)`
+    >>> start_treatment(cnnjax.create("lenet5"), "random", 2, fresh, None).frozen
     2
     """
     if treatment not in TREATMENTS:

@@ -3,7 +3,6 @@
 from functools import cache
 
 import chex
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,7 +78,7 @@ def test_every_parameter_receives_a_finite_gradient_that_is_not_zero(made, name)
         assert jnp.abs(gradient).max() > 0, name
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", ["mlp", "conv_stack"])
 def test_half_precision_computes_float32_logits_from_float32_parameters(made, name):
     _, variables, images = made(name)
     half = cnnjax.create(name, num_classes=4, dtype=jnp.bfloat16)
@@ -88,13 +87,6 @@ def test_half_precision_computes_float32_logits_from_float32_parameters(made, na
     chex.assert_trees_all_close(logits, made(name)[0].apply(variables, images), atol=0.1, rtol=0.1)
     fresh = jax.eval_shape(half.init, jax.random.key(0), images)
     assert {leaf.dtype for leaf in jax.tree.leaves(fresh)} == {jnp.dtype(jnp.float32)}
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_half_precision_features_stay_in_half_precision(made, name):
-    _, variables, images = made(name)
-    half = cnnjax.create(name, num_classes=4, dtype=jnp.bfloat16)
-    assert half.apply(variables, images, stop=half.stages[0]).dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("name", [*QUICK, "alexnet"])
@@ -144,29 +136,6 @@ def test_seeds_can_be_stacked_with_vmap(made):
     for i, key in enumerate(keys):
         alone = net.apply(init(key, images), images)
         chex.assert_trees_all_close(logits[i], alone, rtol=1e-5, atol=1e-6)
-
-
-def test_a_network_works_inside_a_foreign_module():
-    class Twins(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            body = cnnjax.create("lenet5", num_classes=0)
-            return nn.Dense(1)(jnp.abs(body(x) - body(x[::-1])))
-
-    images = jax.random.normal(jax.random.key(0), (2, 32, 32, 1))
-    variables = Twins().init(jax.random.key(1), images)
-    assert tuple(variables["params"]["LeNet5_0"]) == ("c1", "c3", "c5", "f6")
-    assert Twins().apply(variables, images).shape == (2, 1)
-
-
-def test_a_block_works_inside_a_foreign_module():
-    class Foreign(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            return cnnjax.layers.Conv(3, kernel=3, padding=1, activation=nn.relu)(x, train=False)
-
-    images = jax.random.normal(jax.random.key(0), (2, 8, 8, 2))
-    assert Foreign().init_with_output(jax.random.key(1), images)[0].shape == (2, 8, 8, 3)
 
 
 @pytest.mark.parametrize(
