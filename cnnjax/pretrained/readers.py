@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import safe_open
 
 from cnnjax.errors import CnnjaxError
-from cnnjax.pretrained.keras_files import read_keras
+from cnnjax.pretrained.keras_files import read_keras, recounted
 
 SUFFIXES = (".safetensors", ".npz", ".h5", ".hdf5", ".pth", ".th", ".pt", ".bin")
 OURS = "cnnjax"
@@ -94,7 +94,7 @@ def _archive(path: Path) -> WeightsFile:
             ) from None
         raise damaged(path, "npz archive", error) from None
     if all("/" in name for name in arrays):
-        return WeightsFile("keras", arrays, {})
+        return WeightsFile("keras", recounted(arrays), {})
     return WeightsFile("torch", _unwrapped(arrays), {})
 
 
