@@ -105,8 +105,8 @@ def _draw_losses(axes: Axes, shown: Sequence[Entry], summary: Summary) -> None:
     far = any(entry.loss is not None and entry.loss.mean > FAR for entry in shown)
     if far:
         axes.set_ylim(bottom=-FAR)
-    note = f"; more than {FAR:g} points not shown" if far else ""
-    axes.set_title(f"(2) Loss against the best (hollow): error thick, 95 % thin{note}")
+    note = f"; beyond {FAR:g} points not shown" if far else ""
+    axes.set_title(f"(2) Loss against the best (hollow)\nthick: one error, thin: 95 %{note}")
     axes.set_xticks(range(len(shown)), [_tick(entry) for entry in shown], rotation=90, fontsize=8)
 
 
