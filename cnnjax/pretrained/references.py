@@ -2,9 +2,9 @@
 
 A reference is NAME.json, with the shape of the input and of each stage's output, and NAME.npz, with
 24 numbers of each output at `eval/STAGE/index` in the flat array, and the logits. The input is
-drawn from a generator that is named after it, so that it needs no storing. In place of a stage it
-may name the module of the source that gives the same maps, e.g. `layer1.0` for torchvision's
-ResNet, so that the source itself can be the reference.
+drawn from a generator that is named after it, so that it needs no storing. Where the .json does not
+say "names": "stages", the names are those of the source's modules that give the same maps, e.g.
+`layer1.0` for torchvision's ResNet: the source itself is the reference.
 """
 
 import io
@@ -36,11 +36,13 @@ class Reference(NamedTuple):
       input: the shape of the images `[N, H, W, C]`.
       shapes: {stage or module: the shape of its output}.
       arrays: "eval/STAGE/index", "eval/STAGE/value" and "eval_logits".
+      by_stage: whether the names are our stages', and not the modules' of the source.
     """
 
     input: tuple[int, ...]
     shapes: dict[str, tuple[int, ...]]
     arrays: dict[str, np.ndarray]
+    by_stage: bool
 
 
 class Difference(NamedTuple):
@@ -91,7 +93,8 @@ def compare(loaded: Pretrained, reference: Reference) -> list[Difference]:
     found = outputs_of(network, loaded.variables, images_of(reference.input))
     differences = []
     for stage in network.stages:
-        module = stage if f"eval/{stage}/value" in reference.arrays else modules.get(stage, stage)
+        # A source may call another module as we call this stage.
+        module = stage if reference.by_stage else modules.get(stage)
         if f"eval/{module}/value" in reference.arrays and module in reference.shapes:
             relative = float("inf")
             if reference.shapes[module] == found[stage].shape:
@@ -126,7 +129,8 @@ def record(loaded: Pretrained, shape: tuple[int, ...]) -> Reference:
         index = np.sort(generator.choice(output.size, min(KEPT, output.size), replace=False))
         arrays[f"eval/{stage}/index"] = index
         arrays[f"eval/{stage}/value"] = output.reshape(-1)[index]
-    return Reference(shape, {stage: output.shape for stage, output in found.items()}, arrays)
+    shapes = {stage: output.shape for stage, output in found.items()}
+    return Reference(shape, shapes, arrays, by_stage=True)
 
 
 def read_reference(path: Path) -> Reference:
@@ -154,7 +158,7 @@ def read_reference(path: Path) -> Reference:
             f"cannot read the reference {path.with_suffix('.npz')} with the .json beside it "
             f"({type(error).__name__}: {reason}); make one with --record"
         ) from None
-    return Reference(shape, shapes, arrays)
+    return Reference(shape, shapes, arrays, facts.get("names") == "stages")
 
 
 def write_reference(path: Path, reference: Reference) -> None:
@@ -164,7 +168,8 @@ def write_reference(path: Path, reference: Reference) -> None:
       CnnjaxError: they cannot be written.
     """
     stages = [{"module": name, "shape": shape} for name, shape in reference.shapes.items()]
-    facts = {"input": reference.input, "stages": stages}
+    names = {"names": "stages"} if reference.by_stage else {}
+    facts = {"input": reference.input, **names, "stages": stages}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **reference.arrays)
     for suffix, content in (
