@@ -87,7 +87,7 @@ class Config(StudyConfig):
     """Repetitions of every arm."""
     train_images: Annotated[int | None, unset("INT", "200 of the digits, all of other data")] = None
     """Train on so many images only, drawn at random for each seed."""
-    steps: int = 600
+    steps: int = 480
     """Of every training."""
     batch_size: int = 50
     """Images a step."""

@@ -19,6 +19,14 @@ LOOKS = {
     "everything": Look("#f0937b", "D", "-.", filled=False),
 }
 
+TICKS = {
+    "convnet": "small convnet,\nfrom scratch",
+    "scratch": "the network,\nfrom scratch",
+    "features": "its\nfeatures",
+    "last": "last\nstages",
+    "everything": "all\nstages",
+}
+
 
 def draw(rows: Sequence[Row], curves: Sequence[Row], title: str, classes: int) -> Figure:
     """Three panels: accuracy by number of images, learning curves, the largest size.
@@ -64,28 +72,22 @@ def _draw_curves(axes: Axes, rows: Sequence[Row], curves: Sequence[Row]) -> None
         mine = [row for row in curves if row["run"] in runs]
         if not mine:
             continue
-        steps = sorted({row["step"] for row in mine})
-        for measure, part, shown in (
-            ("test_accuracy", "test", look),
-            ("train_accuracy", "training", look._replace(marker="", line=":")),
-        ):
-            means = [[row[measure] for row in mine if row["step"] == step] for step in steps]
-            label = f"{LABELS[arm]}" if part == "test" else ""
-            if part == "test":
-                draw_points_and_means(axes, steps, means, shown, label)
-            else:
-                axes.plot(
-                    steps,
-                    [sum(group) / len(group) for group in means],
-                    color=look.color,
-                    linestyle=":",
-                    linewidth=1.2,
-                )
+        test, train = (_by_step(mine, f"{part}_accuracy") for part in ("test", "train"))
+        done = [100 * step / max(test) for step in test]  # trainings differ in length
+        draw_points_and_means(axes, done, list(test.values()), look, LABELS[arm])
+        means = [sum(group) / len(group) for group in train.values()]
+        axes.plot(done, means, color=look.color, linestyle=":", linewidth=1.2)
     axes.plot([], [], color="black", linestyle=":", linewidth=1.2, label="on training images")
-    axes.set_xlabel(f"steps, {largest:,} training images")
+    axes.set_xlabel(f"share of the training (%), {largest:,} training images")
     axes.set_ylabel("accuracy (%), points are runs, lines means")
     axes.set_title("(2) Learning curves: test images")
     axes.legend(loc="lower right")
+
+
+def _by_step(curves: Sequence[Row], measure: str) -> dict[int, list[float]]:
+    """{step: what the runs have there}."""
+    steps = sorted({int(row["step"]) for row in curves})
+    return {step: [row[measure] for row in curves if row["step"] == step] for step in steps}
 
 
 def _draw_largest(axes: Axes, rows: Sequence[Row], classes: int) -> None:
@@ -104,11 +106,7 @@ def _draw_largest(axes: Axes, rows: Sequence[Row], classes: int) -> None:
     if blogs:
         axes.fill_between([], [], color="#d9b44a", alpha=0.5, label="published (Keras blog)")
         axes.legend(loc="lower right")
-    axes.set_xticks(
-        range(len(there)),
-        [LABELS[arm].replace(", ", "\n").replace(" fine", "\nfine") for arm in there],
-    )
-    axes.tick_params(axis="x", labelsize=8)
+    axes.set_xticks(range(len(there)), [TICKS[arm] for arm in there])
     axes.set_xlim(-0.6, len(there) - 0.4)
     axes.set_ylabel("test accuracy (%), runs and 95 % intervals")
     axes.set_title(f"(3) With {largest:,} training images")

@@ -31,6 +31,7 @@ class Settings:
     augment: bool
     source_steps: int
     steps: int
+    convnet_steps: int | None
     batch_size: int
     learning_rate: float
     convnet_rate: float

@@ -164,7 +164,7 @@ class Protocol:
 
     def _looks(self, run: Run) -> int:
         largest = run.config["per_class"] == self.ground.per_class[-1]
-        return min(EVALUATIONS, self.settings.steps) if largest else 1
+        return min(EVALUATIONS, self._steps(run.config["arm"])) if largest else 1
 
     def _momentum(self, rate: float, steps: int) -> GradientTransformation:
         """One object for one setting, so that seeds share a compiled step."""
@@ -194,20 +194,25 @@ class Protocol:
                     yield self._run(arm, per_class, seed, tuple(needs))
 
     def _run(self, arm: str, per_class: int | None, seed: int, needs: tuple[str, ...]) -> Run:
-        settings, config = self.settings, asdict(self.settings)
+        config = asdict(self.settings)
         # fingerprints stand for the names of data, and each run has a seed of its own
-        for name in ("source", "dataset", "seed"):
+        for name in ("source", "dataset", "convnet_steps", "seed"):
             del config[name]
-        steps = settings.source_steps if arm == "source" else settings.steps
         config |= {
             "arm": arm,
             "per_class": per_class,
-            "steps": 0 if arm == "features" else steps,
+            "steps": self._steps(arm),
             "weights": self.ground.identity if arm in (*KEPT, "source") else None,
             "data": None if arm == "source" else self.ground.fingerprint,
             "seed": seed,
         }
         return Run(self._name(arm, per_class, seed), config, needs, self._cost(arm, per_class))
+
+    def _steps(self, arm: str) -> int:
+        settings = self.settings
+        if arm == "convnet":
+            return settings.convnet_steps or settings.steps
+        return {"source": settings.source_steps, "features": 0}.get(arm, settings.steps)
 
     def _name(self, arm: str, per_class: int | None, seed: int) -> str:
         if per_class is None:
@@ -221,7 +226,7 @@ class Protocol:
         images, whole = (per_class or 0) * ground.train.num_classes, sum(costs)
         if arm == "features":
             return float(images * whole)
-        steps = settings.source_steps if arm == "source" else settings.steps
+        steps = self._steps(arm)
         learning = sum(costs[-settings.last :]) if arm == "last" else whole
         passes = settings.batch_size * steps if ground.augment else images + len(ground.test)
         frozen = (whole - learning) * passes
