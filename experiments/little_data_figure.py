@@ -20,9 +20,9 @@ LOOKS = {
 }
 
 TICKS = {
-    "convnet": "small convnet,\nfrom scratch",
-    "scratch": "the network,\nfrom scratch",
-    "features": "its\nfeatures",
+    "convnet": "small\nconvnet",
+    "scratch": "from\nscratch",
+    "features": "features",
     "last": "last\nstages",
     "everything": "all\nstages",
 }
