@@ -123,6 +123,7 @@ def test_a_damaged_checkpoint_is_named_and_its_run_done_from_the_start(study, un
     assert study.table() == undisturbed
 
 
+@pytest.mark.slow
 def test_damaged_weights_and_results_are_named_and_their_runs_done_again(study, whole):
     shutil.copytree(whole.folder / "out", study.folder / "out")
     runs = study.folder / "out" / "runs"
@@ -144,6 +145,7 @@ def test_an_interruption_says_how_to_go_on(study):
     assert "Traceback" not in out + err
 
 
+@pytest.mark.slow
 def test_two_processes_in_one_folder_do_not_disturb_each_other(study, undisturbed):
     first = start(study)
     wait_for(study.folder / "out" / checkpoint("baseA"), first)

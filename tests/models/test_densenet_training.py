@@ -65,6 +65,7 @@ def trained(net, stage, variables, x):
     return y, moved["batch_stats"].get(stage)
 
 
+@pytest.mark.slow
 def test_dropout_follows_every_convolution_but_the_first(some_variables):
     net, plain = SmallBC(dropout=0.2), SmallBC()
     variables = some_variables(net, IMAGE)
@@ -94,6 +95,7 @@ def test_no_network_drops_anything_by_default():
         assert cnnjax.create(name).dropout == 0.0
 
 
+@pytest.mark.slow
 def test_rematerialisation_changes_no_gradient(some_variables):
     variables = some_variables(OneBlock(), IMAGE)
     key = {"dropout": jax.random.key(5)}

@@ -227,6 +227,7 @@ def test_weights_begin_with_the_variance_of_their_source(variant, sd, bias):
     assert not head["fc2"]["bias"].any()
 
 
+@pytest.mark.slow
 def test_images_begin_at_15_pixels_the_papers_at_31_and_for_auxiliary_heads_at_79():
     net = cnnjax.create("googlenet", auxiliary=False)
     assert shapes(net, (15, 15, 1))

@@ -25,6 +25,7 @@ def test_torchvision_computes_the_same_stage_by_stage(torchvisions):
     theirs.check_stages(net, variables, torchvision_modules(net))
 
 
+@pytest.mark.slow
 def test_torchvision_computes_the_same_in_every_branch(torchvisions):
     theirs, net, variables = torchvisions
     x = jax.jit(partial(net.apply, stop="conv2"))(variables, theirs.images)

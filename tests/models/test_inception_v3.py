@@ -143,6 +143,7 @@ def test_the_auxiliary_head_begins_with_smaller_weights_as_in_torchvision():
     assert np.std(params["fc"]["kernel"]) == pytest.approx(0.001, rel=0.02)
 
 
+@pytest.mark.slow
 def test_images_begin_at_75_pixels_and_for_the_auxiliary_head_at_299():
     net = cnnjax.create("inception_v3", auxiliary=False)
     assert shapes(net, (75, 75, 1))

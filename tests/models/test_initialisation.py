@@ -18,6 +18,7 @@ def alexnet():
     return fresh("alexnet", (67, 67, 3))  # the smallest: fc6 sees 1 x 1 maps, not 6 x 6
 
 
+@pytest.mark.slow
 def test_alexnet_weights_are_gaussian_with_sd_one_hundredth(alexnet):
     for stage in alexnet:
         kernel = np.asarray(alexnet[stage]["kernel"])
