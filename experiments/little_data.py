@@ -109,10 +109,13 @@ def declare(config: Config) -> Study:
     classes = protocol.ground.train.num_classes
 
     def report(rows: Sequence[Row], curves: Sequence[Row]) -> Report:
-        origin = "ImageNet weights" if config.weights else f"trained on {config.source}"
+        weights = config.weights
+        origin = f"trained on {config.source}" if weights is None else f"weights {weights.name}"
+        convnet = config.convnet_steps or config.steps
+        longer = "" if convnet == config.steps else f" (small convnet {convnet:,})"
         title = (
             f"{data_title(config.dataset)} ({classes} classes); {config.network}, {origin}; "
-            f"{config.steps:,} steps of {config.batch_size}, {config.seeds} seeds"
+            f"{config.steps:,} steps{longer} of {config.batch_size}, {config.seeds} seeds"
         )
         return Report(
             draw(rows, curves, title, classes),

@@ -52,6 +52,7 @@ class Ground:
       test: images to measure on.
       per_class: images of each class, a number for each size.
       source: what the network is pretrained on; None where `weights` are given.
+      given: the pretrained weights, where they come from a file.
       network: the pretrained one.
       fresh: the same with a head for the classes at hand.
       convnet: the blog's small one.
@@ -71,12 +72,12 @@ class Ground:
         self.train.per_class(self.per_class[-1], settings.seed)  # says so if there are too few
         self.fingerprint = f"{self.train.fingerprint()[:16]}-{self.test.fingerprint()[:16]}"
         self.source: Splits | None = None
-        self._given: Variables | None = None
+        self.given: Variables | None = None
         if weights is None:
             self._read_source(settings)
         else:
             origin = pretrained.load(settings.network, weights=weights)
-            self.network, self._given = origin.network, origin.variables
+            self.network, self.given = origin.network, origin.variables
             self.identity = origin.passport.sha256[:16]
         self.fresh = self.network.clone(num_classes=classes)
         self.convnet = LittleConvNet(num_classes=classes)
@@ -100,11 +101,6 @@ class Ground:
             for name, network in (("convnet", self.convnet), ("network", self.fresh))
         }
 
-    @property
-    def images(self) -> tuple[int, ...]:
-        """Numbers of training images, in all classes together."""
-        return tuple(k * self.train.num_classes for k in self.per_class)
-
     def weights_like(self) -> dict:
         """The shapes of the pretrained network's variables."""
         return variable_shapes(self.network, self.shape)
@@ -115,11 +111,6 @@ class Ground:
         inputs, classes = next(a.shape for a in jax.tree.leaves(shapes) if a.ndim > 1)
         sizes = {"kernel": (inputs, classes), "bias": (classes,)}
         return {name: jax.ShapeDtypeStruct(size, np.float32) for name, size in sizes.items()}
-
-    @property
-    def given(self) -> Variables | None:
-        """The pretrained weights, where they come from a file."""
-        return self._given
 
     def _read_source(self, settings: Settings) -> None:
         self.source = load(settings.source, image_size=settings.image_size)
