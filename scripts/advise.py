@@ -24,19 +24,19 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
-from advise_model import train_option
-from advise_options import Terms
-from advise_progress import AdvisorProgress, reporter
-from advise_protocol import COLUMNS, CURVE_COLUMNS, FEATURES, Protocol, group_of
-from advise_report import TABLE, figure, html, table_rows
-from advise_summary import Summary, seconds_of, summarise
-from advise_texts import Facts, verdict
 from rich.console import Console
 
 from cnnjax import command
+from cnnjax.advisor.advice import MARGIN
+from cnnjax.advisor.kept import train_option
+from cnnjax.advisor.options import Terms
+from cnnjax.advisor.progress import AdvisorProgress, reporter
+from cnnjax.advisor.protocol import COLUMNS, CURVE_COLUMNS, FEATURES, Protocol, group_of
+from cnnjax.advisor.report import TABLE, figure, html, table_rows
+from cnnjax.advisor.summary import Summary, seconds_of, summarise
+from cnnjax.advisor.texts import Facts, verdict
 from cnnjax.command import unset
 from cnnjax.errors import CnnjaxError, did_you_mean
-from cnnjax.studies.advice import MARGIN
 from cnnjax.studies.budget import Budget, Within, read_duration, show_duration
 from cnnjax.studies.display import table
 from cnnjax.studies.figures import save_figure

@@ -19,6 +19,7 @@ ROOMS = [
     "analysis",
     "command",
     "studies",
+    "advisor",
 ]
 FILES = sorted((ROOT / "cnnjax").rglob("*.py"))
 ALL_FILES = FILES + sorted(

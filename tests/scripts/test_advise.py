@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from advise_protocol import Protocol
 from PIL import Image
 from safetensors import safe_open
 
 import cnnjax
 from cnnjax import pretrained
+from cnnjax.advisor.protocol import Protocol
 from cnnjax.data import load
 from cnnjax.pretrained import Passport, Preprocessing
 from cnnjax.training import classification, evaluate

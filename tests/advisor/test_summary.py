@@ -4,13 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from advise_options import Option, options
-from advise_pace import least_seconds
-from advise_report import figure, html, table_rows
-from advise_summary import LARGE, SMALL, follows, summarise
-from advise_texts import Facts, lectures, verdict
 
 import cnnjax
+from cnnjax.advisor.options import Option, options
+from cnnjax.advisor.pace import least_seconds
+from cnnjax.advisor.report import figure, html, table_rows
+from cnnjax.advisor.summary import LARGE, SMALL, follows, summarise
+from cnnjax.advisor.texts import Facts, lectures, verdict
 from cnnjax.data.folds import Fold
 from cnnjax.models.ledger import ledger
 from cnnjax.transfer import Recipe

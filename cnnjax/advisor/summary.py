@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal, NamedTuple
 
-from advise_options import Option
-
-from cnnjax.studies.advice import Advice, advise, difference
+from cnnjax.advisor.advice import Advice, advise, difference
+from cnnjax.advisor.options import Option
 from cnnjax.studies.resampling import Resampled, resampled
 from cnnjax.studies.runs import Row
 from cnnjax.transfer.decision_tables import Decision, Similarity, Size, recommend

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from advise_options import SCRATCH
-from advise_summary import Entry, Summary
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from cnnjax.advisor.options import SCRATCH
+from cnnjax.advisor.summary import Entry, Summary
 from cnnjax.studies.budget import show_duration
 from cnnjax.studies.figures import Look, house_style
 

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
+from cnnjax.advisor.advice import advise
 from cnnjax.errors import CnnjaxError
-from cnnjax.studies.advice import advise
 
 COSTS = {"cheap": 1.0, "middle": 2.0, "dear": 3.0}
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
-from advise_options import Option
-from advise_protocol import FEATURES, group_of
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from cnnjax.advisor.options import Option
+from cnnjax.advisor.protocol import FEATURES, group_of
 from cnnjax.studies.budget import Budget, Progress, show_duration
 from cnnjax.studies.plans import Run
 from cnnjax.studies.runs import Folder, Watcher

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from advise_options import Option
-from advise_summary import LARGE, SMALL, Counsel, Entry, Summary
-
+from cnnjax.advisor.options import Option
+from cnnjax.advisor.summary import LARGE, SMALL, Counsel, Entry, Summary
 from cnnjax.studies.budget import show_duration
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.resampling import Resampled

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from advise_images import channels_of, even_part, joined, with_channels
-from advise_options import EVERYTHING, SCRATCH, Option, Terms, options
-from advise_pace import least_seconds, time_stages
-
 from cnnjax import pretrained
+from cnnjax.advisor.images import channels_of, even_part, joined, with_channels
+from cnnjax.advisor.options import EVERYTHING, SCRATCH, Option, Terms, options
+from cnnjax.advisor.pace import least_seconds, time_stages
 from cnnjax.data import Dataset, load
 from cnnjax.data.folds import stratified_folds
 from cnnjax.errors import CnnjaxError

@@ -1,15 +1,15 @@
-"""Trains what the advisor recommends, on all images but the test images, and keeps it."""
+"""Trains one of the options on all images but the test images, and keeps it."""
 
 import json
 import time
 from pathlib import Path
 
 import numpy as np
-from advise_options import Option
-from advise_protocol import Protocol
 from rich.console import Console
 
 from cnnjax import pretrained
+from cnnjax.advisor.options import Option
+from cnnjax.advisor.protocol import Protocol
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
 from cnnjax.pretrained import Passport, Preprocessing

@@ -1,10 +1,10 @@
 """What the advisor says, as a table and as one HTML page."""
 
-from advise_figure import LABELS, draw
-from advise_summary import Entry, Summary
-from advise_texts import Facts, counsel_row, lectures, method, splits, verdict
 from matplotlib.figure import Figure
 
+from cnnjax.advisor.figure import LABELS, draw
+from cnnjax.advisor.summary import Entry, Summary
+from cnnjax.advisor.texts import Facts, counsel_row, lectures, method, splits, verdict
 from cnnjax.studies import page
 from cnnjax.studies.budget import show_duration
 from cnnjax.studies.figures import data_title
