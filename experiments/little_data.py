@@ -24,10 +24,11 @@ the best of two or three on another seed of the embedded form.
 By default the network is trained on Latin letters (glyphs/latin) and goes on to Cyrillic ones, in
 a few minutes on two CPU cores. With photos and weights of your own:
   python experiments/little_data.py --dataset folder:PHOTOS --image-size 96
-  --network mobilenet_v2 --weights PATH --steps 150 --convnet-steps 1500 --tuning-rate 0.0005
+  --network mobilenet_v2 --weights PATH --steps 150 --convnet-steps 1500 --tuning-rate 0.005
 To expect there: the order of the three published numbers; a network that was trained on ImageNet,
-which has 120 breeds of dogs, is better at cats and dogs than at most. Deep networks whose batch
-norm stays as it was need the small rate: with ten times as much, all stages fine-tuned guess.
+which has 120 breeds of dogs, is better at cats and dogs than at most.
+Fine-tuning shortens the gradient of a step to norm 1: without it, and at that rate, a deep network
+whose batch norm stays as it was ends at guessing.
 """
 
 from collections.abc import Sequence

@@ -23,6 +23,8 @@ KEPT = ("features", "last", "everything")
 TUNED = ("last", "everything")
 """Those that begin with the head of "features" too."""
 MOMENTUM, WEIGHT_DECAY, WARMUP = 0.9, 1e-4, 0.1
+MAX_GRADIENT_NORM = 1.0
+"""In fine-tuning: deep networks with fixed batch norm lose what they knew without it."""
 EVALUATIONS = 10
 """Looks at the test images along a training, at the largest size only; nothing is chosen there."""
 
@@ -104,6 +106,7 @@ class Protocol:
             pretrained_factor=1.0,
             weight_decay=WEIGHT_DECAY,
             warmup=WARMUP,
+            max_gradient_norm=MAX_GRADIENT_NORM if arm in TUNED else None,
             augment=self.ground.augment,
         )
 
@@ -202,6 +205,7 @@ class Protocol:
             "arm": arm,
             "per_class": per_class,
             "steps": self._steps(arm),
+            "max_gradient_norm": MAX_GRADIENT_NORM if arm in TUNED else None,
             "weights": self.ground.identity if arm in (*KEPT, "source") else None,
             "data": None if arm == "source" else self.ground.fingerprint,
             "seed": seed,

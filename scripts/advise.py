@@ -79,7 +79,7 @@ class Config:
     batch_size: int = 32
     """Images a step."""
     learning_rate: float = 0.02
-    """Of the new head in fine-tuning, with momentum."""
+    """Of the new head in fine-tuning, with momentum; a step's gradient is shortened to norm 1."""
     pretrained_factor: float = 0.3
     """Pretrained stages learn at so much of it."""
     similarity: Annotated[

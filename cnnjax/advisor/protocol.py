@@ -31,6 +31,8 @@ from cnnjax.transfer.probes import STRENGTHS, Probe
 FEATURES = "features"
 """The run, and the group, that computes what all probes take."""
 CURVE_COLUMNS = ("run", "stage", "seconds_per_image")
+MAX_GRADIENT_NORM = 1.0
+"""In fine-tuning: without it, a deep network of fixed batch norm ends at guessing."""
 CHUNK = 256
 """Images between two looks at the clock while features are computed."""
 COLUMNS = (
@@ -81,6 +83,7 @@ class Protocol:
             batch_size=terms.batch_size,
             learning_rate=terms.learning_rate,
             pretrained_factor=terms.pretrained_factor,
+            max_gradient_norm=MAX_GRADIENT_NORM,
         )
         self.fresh = Recipe(
             epochs=terms.scratch_epochs,

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from cnnjax.advisor.lectures import LARGE, SMALL, Counsel
 from cnnjax.advisor.options import Option
-from cnnjax.advisor.summary import LARGE, SMALL, Counsel, Entry, Summary
+from cnnjax.advisor.summary import Entry, Summary
 from cnnjax.studies.budget import show_duration
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.resampling import Resampled
@@ -103,6 +104,12 @@ def verdict(summary: Summary, facts: Facts) -> list[str]:
         )
     else:
         said.append("How sure is it? Not known: one split says nothing of the noise.")
+    if summary.spoilt:
+        named = ", ".join(entry.option.label for entry in summary.spoilt)
+        said.append(
+            f"Fine-tuned below the classifier that it began with: {named}. That is no fair trial "
+            "of it; a smaller --learning-rate or --pretrained-factor may be one."
+        )
     return said
 
 

@@ -16,7 +16,7 @@ from cnnjax.training import (
     schedules,
     weight_decay,
 )
-from cnnjax.training.settings import check_not_negative, check_rate, is_number
+from cnnjax.training.settings import check_not_negative, check_positive, check_rate, is_number
 from cnnjax.training.steps import Augment
 
 
@@ -44,6 +44,10 @@ class Recipe:
       optimizer: one of `cnnjax.training.OPTIMIZERS`.
       weight_decay: on kernels of trained stages only; L2, or AdamW's own with "adamw".
       warmup: share of the steps.
+      max_gradient_norm: the gradient of a step, of all trained stages together, is shortened to
+        this L2 norm where it is longer (Pascanu, Mikolov and Bengio 2013, algorithm 1); None
+        leaves it. Deep stages whose batch norm is fixed can have gradients that throw the
+        pretrained weights away within a few steps.
       batch_norm: of pretrained stages that are trained. "fixed": as in evaluation, on the running
         statistics, which stay (scale and bias learn), for few images or small batches, and for
         weights whose normalisation was folded into the convolutions; "batch": on the statistics of
@@ -71,6 +75,7 @@ class Recipe:
     optimizer: str = "momentum"
     weight_decay: float = 1e-4
     warmup: float = 0.1
+    max_gradient_norm: float | None = None
     batch_norm: Literal["fixed", "batch"] = "fixed"
     augment: Augment | None = None
     thaw: tuple[int, ...] = ()
@@ -79,6 +84,8 @@ class Recipe:
         duration(1, self.batch_size, steps=self.steps, epochs=self.epochs)
         check_rate(self.learning_rate, positive=True)
         check_not_negative(self.weight_decay, "weight_decay")
+        if self.max_gradient_norm is not None:
+            check_positive(self.max_gradient_norm, "max_gradient_norm", usual=1.0)
         for name in ("pretrained_factor", "stage_factor"):
             value = getattr(self, name)
             if not is_number(value) or not 0 < value <= 1:
@@ -149,4 +156,6 @@ class Recipe:
             rules = [create_optimizer("adamw", rate, weight_decay=self.weight_decay)]
         else:
             rules = [weight_decay(self.weight_decay), create_optimizer(self.optimizer, rate)]
+        if self.max_gradient_norm is not None:
+            rules.insert(0, optax.clip_by_global_norm(self.max_gradient_norm))
         return chain(*rules, scale_by_stage(factors))

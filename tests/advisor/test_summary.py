@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import cnnjax
+from cnnjax.advisor.lectures import LARGE, SMALL, follows
 from cnnjax.advisor.options import Option, options
 from cnnjax.advisor.pace import least_seconds
 from cnnjax.advisor.report import figure, html, table_rows
-from cnnjax.advisor.summary import LARGE, SMALL, follows, summarise
+from cnnjax.advisor.summary import summarise
 from cnnjax.advisor.texts import Facts, lectures, verdict
 from cnnjax.data.folds import Fold
 from cnnjax.models.ledger import ledger
@@ -192,6 +193,18 @@ def test_a_cheaper_option_within_the_noise_is_explained():
     said = " ".join(verdict(found, FACTS))
     assert "The best mean is that of last 2 stages, 80.3 %" in said
     assert "it is 0.3 points behind" in said
+
+
+def test_fine_tuning_that_ends_below_its_own_start_is_no_fair_trial():
+    found = summary(**LATE, last_2=81.0, all=60.0)
+    assert [entry.option.name for entry in found.spoilt] == ["all"]
+    assert "began with: all stages. That is no fair trial" in verdict(found, FACTS)[-1]
+
+
+def test_what_is_below_its_start_within_the_noise_is_not_complained_of():
+    found = summary(**LATE, last_2=79.9, scratch=20.0)
+    assert found.spoilt == ()
+    assert "fair trial" not in " ".join(verdict(found, FACTS))
 
 
 @pytest.mark.parametrize(

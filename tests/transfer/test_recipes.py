@@ -1,5 +1,7 @@
 """Recipes: phases that share the steps, and settings that cannot be."""
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from cnnjax import CnnjaxError
@@ -22,6 +24,18 @@ def test_each_stage_further_in_front_learns_more_slowly():
     assert factors == pytest.approx({"c": 0.1, "b": 0.1 / 2.6, "a": 0.1 / 2.6**2})
 
 
+@pytest.mark.parametrize("length", [0.5, 20.0])
+def test_a_gradient_is_no_longer_than_the_recipe_allows(length):
+    recipe = Recipe(steps=1, optimizer="sgd", warmup=0, weight_decay=0, max_gradient_norm=2.0)
+    gradient = {"a": {"kernel": jnp.array([0.6])}, "head": {"kernel": jnp.array([0.8])}}
+    gradient = {stage: {"kernel": length * g["kernel"]} for stage, g in gradient.items()}
+    rule = recipe.optimizer_for(1, {"a": 0.1})
+    update, _ = rule.update(gradient, rule.init(gradient), gradient)
+    step = recipe.learning_rate * min(length, 2.0)
+    np.testing.assert_allclose(update["head"]["kernel"], [-0.8 * step], rtol=1e-6)
+    np.testing.assert_allclose(update["a"]["kernel"], [-0.06 * step], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -32,6 +46,7 @@ def test_each_stage_further_in_front_learns_more_slowly():
         ({"steps": 3, "stage_factor": 2.0}, "stage_factor=2.0"),
         ({"steps": 3, "weight_decay": -1.0}, "weight_decay"),
         ({"steps": 3, "warmup": 1.0}, "warmup"),
+        ({"steps": 3, "max_gradient_norm": 0.0}, "max_gradient_norm"),
         ({"steps": 3, "optimizer": "sdg"}, "did you mean 'sgd'"),
         ({"steps": 3, "batch_norm": "frozen"}, "'fixed' or 'batch'"),
         ({"steps": 3, "thaw": (2, 1)}, "increasing"),
