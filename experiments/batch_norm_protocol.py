@@ -20,6 +20,7 @@ from cnnjax.errors import CnnjaxError
 from cnnjax.models import check_takes
 from cnnjax.models.ledger import multiply_adds
 from cnnjax.studies.plans import Plan, Run
+from cnnjax.studies.results import in_percent
 from cnnjax.studies.runs import Outcome, Row, Tools
 from cnnjax.studies.trainings import curve, train_network
 from cnnjax.training import momentum_sgd, rate_in_state, sgd
@@ -114,7 +115,7 @@ class Protocol:
             may_diverge=True,
         )
         moments = [
-            point | {"batch_accuracy": _percent(line.get("batch_accuracy"))}
+            point | {"batch_accuracy": in_percent(line.get("batch_accuracy"))}
             for point, line in zip(curve(trained), trained.lines, strict=True)
         ]
         row: Row = {"drift": None, "unit": None}
@@ -125,7 +126,7 @@ class Protocol:
             for point, line in zip(moments, trained.lines, strict=True):
                 values = (round(line[name], 4) for name in names)
                 point |= dict(zip(("p15", "p50", "p85"), values, strict=True))
-        accuracy = round(100 * trained.test["accuracy"], 4)
+        accuracy = in_percent(trained.test["accuracy"])
         along = [point["test_accuracy"] for point in moments if point["test_accuracy"] is not None]
         row |= {
             "part": arm.part,
@@ -198,7 +199,3 @@ def black_and_white(part: Dataset) -> Dataset:
     """Pixels from 128 on as 255 and others as 0: the paper's "binary image" (section 4.1)."""
     images = np.where(part.images >= 128, 255, 0).astype(np.uint8)
     return dataclasses.replace(part, images=images)
-
-
-def _percent(part: float | None) -> float | None:
-    return None if part is None else round(100 * part, 4)

@@ -11,6 +11,7 @@ from optax import GradientTransformation
 from cnnjax.data import Dataset
 from cnnjax.models import Network
 from cnnjax.studies.plans import Plan, Run
+from cnnjax.studies.results import in_percent
 from cnnjax.studies.runs import Outcome, Row, Tools
 from cnnjax.studies.trainings import train_network
 from cnnjax.training import Variables, momentum_sgd
@@ -92,7 +93,7 @@ class Protocol:
                 **shared,
             )
         trained = sum(stage.parameters for stage in case.audit.rows if stage.trained)
-        row |= {"accuracy": _percent(case.test["accuracy"]), "trained_parameters": trained}
+        row |= {"accuracy": in_percent(case.test["accuracy"]), "trained_parameters": trained}
         return Outcome(row | {"steps": self.settings.steps}, None, _curve(case.lines))
 
     def recipe(self, arm: str) -> Recipe:
@@ -137,7 +138,7 @@ class Protocol:
             "arm": run.config["arm"],
             "images": len(train),
             "seed": run.config["seed"],
-            "accuracy": _percent(trained.test["accuracy"]),
+            "accuracy": in_percent(trained.test["accuracy"]),
             "trained_parameters": _size(trained.variables["params"]),
             "steps": steps,
         }
@@ -156,7 +157,7 @@ class Protocol:
             store=self.ground.store,
         )
         head = found.head._asdict()
-        row |= {"accuracy": _percent(found.accuracy), "trained_parameters": _size(head)}
+        row |= {"accuracy": in_percent(found.accuracy), "trained_parameters": _size(head)}
         return Outcome(row | {"steps": None}, head)
 
     def _weights(self, run: Run, tools: Tools) -> Variables:
@@ -241,16 +242,12 @@ def _curve(lines: Sequence[Line]) -> list[Row]:
     return [
         {
             "step": int(line["step"]),
-            "train_accuracy": _percent(line["accuracy"]),
-            "test_accuracy": _percent(line["validation_accuracy"]),
+            "train_accuracy": in_percent(line["accuracy"]),
+            "test_accuracy": in_percent(line["validation_accuracy"]),
         }
         for line in lines
         if "validation_accuracy" in line
     ]
-
-
-def _percent(fraction: float) -> float:
-    return round(100 * float(fraction), 4)
 
 
 def _size(tree: object) -> int:

@@ -11,6 +11,15 @@ from cnnjax.studies.folders import write_text
 Cell = str | int | float | None
 
 
+def in_percent(part: float | None) -> float | None:
+    """A part of 1 as the tables have it, in % to 4 decimals; what was not measured stays None.
+
+    >>> in_percent(2 / 3), in_percent(None)
+    (66.6667, None)
+    """
+    return None if part is None else round(100 * float(part), 4)
+
+
 def write_results(path: Path, rows: Iterable[Mapping[str, Cell]], columns: Sequence[str]) -> None:
     """Writes the rows whole or not at all; an absent value is an empty cell."""
     text = io.StringIO()

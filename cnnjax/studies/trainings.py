@@ -9,6 +9,7 @@ import optax
 
 from cnnjax.data import Dataset
 from cnnjax.models import Network
+from cnnjax.studies.results import in_percent
 from cnnjax.studies.runs import Row, Tools
 from cnnjax.training import (
     DivergedError,
@@ -25,6 +26,9 @@ from cnnjax.training.lines import Line, read_lines
 from cnnjax.training.steps import Augment
 from cnnjax.training.tasks import Task
 from cnnjax.transfer import initialise
+
+CURVE_COLUMNS: Sequence[str] = ("run", "step", "train_loss", "train_accuracy", "test_accuracy")
+"""Of curves.csv, as `curve` fills it."""
 
 
 class Trained(NamedTuple):
@@ -128,15 +132,8 @@ def curve(trained: Trained) -> list[Row]:
         {
             "step": int(line["step"]),
             "train_loss": round(line["loss"], 6),
-            "train_accuracy": _percent(line, "accuracy"),
-            "test_accuracy": _percent(line, "validation_accuracy"),
+            "train_accuracy": in_percent(line.get("accuracy")),
+            "test_accuracy": in_percent(line.get("validation_accuracy")),
         }
         for line in trained.lines
     ]
-
-
-CURVE_COLUMNS: Sequence[str] = ("run", "step", "train_loss", "train_accuracy", "test_accuracy")
-
-
-def _percent(line: Line, name: str) -> float | None:
-    return round(100 * line[name], 4) if name in line else None
