@@ -8,16 +8,16 @@ from cnnjax.transfer.frozen import Trained, train_behind_prefix
 from cnnjax.transfer.heads import Head, new_head
 from cnnjax.transfer.probes import Probe, probe
 from cnnjax.transfer.recipes import Recipe
-from cnnjax.transfer.strategies import Outcome, fine_tune, from_scratch, predict_as_is
+from cnnjax.transfer.strategies import CaseResult, fine_tune, from_scratch, predict_as_is
 from cnnjax.transfer.surgery import first_stages, initialise, transplant, variable_shapes
 
 __all__ = [
     "DECISIONS",
+    "CaseResult",
     "Decision",
     "FeatureStore",
     "FreezeAudit",
     "Head",
-    "Outcome",
     "Probe",
     "Recipe",
     "Recommendation",

@@ -33,7 +33,7 @@ from cnnjax.transfer.recipes import Recipe
 from cnnjax.transfer.surgery import initialise
 
 
-class Outcome(NamedTuple):
+class CaseResult(NamedTuple):
     """What a case gives.
 
     Attributes:
@@ -61,7 +61,7 @@ def predict_as_is(
     test: Dataset,
     *,
     answers: Mapping[str, Sequence[int]] | None = None,
-) -> Outcome:
+) -> CaseResult:
     """Case 0: "use the pre-trained CNN to predict the new dataset" (lecture 3, case 0).
 
     Args:
@@ -92,7 +92,7 @@ def predict_as_is(
     outputs = jnp.stack([jax.nn.logsumexp(part, axis=1) for part in parts], axis=1)
     found = judged(outputs, jnp.asarray(test.labels))
     seconds = time.monotonic() - began
-    return Outcome(network, dict(variables), *found, [], None, seconds)
+    return CaseResult(network, dict(variables), *found, [], None, seconds)
 
 
 def fine_tune(
@@ -111,7 +111,7 @@ def fine_tune(
     directory: Path | None = None,
     on_steps: Callable[[int], None] = lambda step: None,
     report: Callable[[str], None] = lambda message: None,
-) -> Outcome:
+) -> CaseResult:
     """Cases 2 and 3: a new head, and the last stages, or all, trained on from the pretrained start.
 
     Frozen stages run in evaluation mode, batch norm included; they are neither differentiated nor
@@ -170,7 +170,7 @@ def fine_tune(
         store=store,
         cache_limit=cache_limit,
     )
-    return _outcome(network, found, began)
+    return _result(network, found, began)
 
 
 def from_scratch(
@@ -184,7 +184,7 @@ def from_scratch(
     directory: Path | None = None,
     on_steps: Callable[[int], None] = lambda step: None,
     report: Callable[[str], None] = lambda message: None,
-) -> Outcome:
+) -> CaseResult:
     """Case 4: "dump everything and retrain from scratch" (lecture 3, case 4).
 
     The same network with fresh weights, and a head for the data set's classes. All stages learn at
@@ -213,12 +213,12 @@ def from_scratch(
         on_steps=on_steps,
         report=report,
     )
-    return _outcome(network, found, began)
+    return _result(network, found, began)
 
 
-def _outcome(network: Network, found: Phased, began: float) -> Outcome:
+def _result(network: Network, found: Phased, began: float) -> CaseResult:
     seconds = time.monotonic() - began
-    return Outcome(network, found.variables, *found.judged, found.lines, found.audit, seconds)
+    return CaseResult(network, found.variables, *found.judged, found.lines, found.audit, seconds)
 
 
 def _check_answers(

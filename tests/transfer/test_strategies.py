@@ -103,16 +103,14 @@ def test_augmentation_runs_the_frozen_stages_in_every_step(tune, tuned, pretrain
 def test_staged_thawing_trains_more_stages_in_each_phase(tune, pretrained, tmp_path):
     recipe = Recipe(**vars(RECIPE) | {"thaw": (1,)})
     steps = []
-    outcome = tune(recipe, last=2, directory=tmp_path, on_steps=steps.append)
-    assert [line["step"] for line in outcome.lines] == [3, 6]
+    result = tune(recipe, last=2, directory=tmp_path, on_steps=steps.append)
+    assert [line["step"] for line in result.lines] == [3, 6]
     assert steps == sorted(steps)
     assert steps[-1] == 6
-    first = cnnjax.training.checkpoints.restore(
-        tmp_path / "phase1" / "variables", outcome.variables
-    )
+    first = cnnjax.training.checkpoints.restore(tmp_path / "phase1" / "variables", result.variables)
     chex.assert_trees_all_equal(first["params"]["fc2"], pretrained["params"]["fc2"])
     assert not np.array_equal(
-        outcome.variables["params"]["fc2"]["dense"]["kernel"],
+        result.variables["params"]["fc2"]["dense"]["kernel"],
         pretrained["params"]["fc2"]["dense"]["kernel"],
     )
 
@@ -178,14 +176,14 @@ def test_fresh_stages_cannot_be_thawed(network, sets):
 def test_as_it_is_a_class_has_the_sum_of_its_outputs_probabilities(network, pretrained, sets):
     test = sets[1]
     answers = {"a": [3], "b": (0, 4), "c": range(1, 2)}
-    outcome = predict_as_is(network, pretrained, test, answers=answers)
+    result = predict_as_is(network, pretrained, test, answers=answers)
     images = jnp.asarray(test.images, jnp.float32) / 127.5 - 1
     p = np.asarray(jax.nn.softmax(network.apply(pretrained, images)), np.float64)
     p = np.stack([p[:, 3], p[:, 0] + p[:, 4], p[:, 1]], axis=1)
     p /= p.sum(axis=1, keepdims=True)
-    np.testing.assert_array_equal(outcome.predictions, p.argmax(axis=1))
+    np.testing.assert_array_equal(result.predictions, p.argmax(axis=1))
     expected = -np.log(p[range(24), test.labels]).mean()
-    assert outcome.test["loss"] == pytest.approx(expected, rel=1e-5)
+    assert result.test["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
