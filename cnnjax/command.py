@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import tyro
@@ -64,6 +65,45 @@ def main(config: type[Config], run: Callable[[Config], None], description: str) 
 def unset(metavar: str, meaning: str) -> object:
     """How --help shows a flag that may be left out: what it takes, and what holds without it."""
     return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {meaning})")
+
+
+class Allowed(NamedTuple):
+    """Which numbers a flag takes: in words, for whoever gives another, and whether one is so."""
+
+    words: str
+    includes: Callable[[float], bool]
+
+
+def at_least(least: int) -> Allowed:
+    """These, without infinity."""
+    return Allowed(f"at least {least}", lambda x: least <= x < inf)
+
+
+POSITIVE = Allowed("more than 0", lambda x: 0 < x < inf)
+
+
+def check_numbers(config: object, **allowed: Allowed) -> None:
+    """Refuses the first number that cannot be, of flags that hold one, several or none.
+
+    Args:
+      config: the flags.
+      **allowed: by flag, what it takes.
+
+    Raises:
+      CnnjaxError: names the flag, what it is and what to give.
+
+    >>> from types import SimpleNamespace
+    >>> flags = SimpleNamespace(batch_size=8, sizes=(20, 0), rate=None)
+    >>> check_numbers(flags, batch_size=at_least(1), sizes=at_least(1), rate=POSITIVE)
+    Traceback (most recent call last):
+    cnnjax.errors.CnnjaxError: --sizes is 0, which cannot be; give at least 1
+    """
+    for name, numbers in allowed.items():
+        given = getattr(config, name)
+        for value in given if isinstance(given, tuple) else (given,):
+            if value is not None and not numbers.includes(value):
+                flag = name.replace("_", "-")
+                raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {numbers.words}")
 
 
 def page(text: str, width: int) -> str:

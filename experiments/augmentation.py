@@ -28,7 +28,6 @@ shifts help, most where images are few, and mirroring and turning hurt the lette
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +37,7 @@ from augmentation_report import COLUMNS, CURVE_COLUMNS, judge_all, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import unset
+from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -132,15 +131,14 @@ def declare(config: Config) -> Study:
 
 def check(config: Config) -> None:
     """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
-    for flag, value, possible, allowed in (
-        ("seeds", config.seeds, config.seeds >= 1, "at least 1"),
-        ("small", config.small, 0 < config.small < 1, "a part, between 0 and 1"),
-        ("batch-size", config.batch_size, config.batch_size >= 1, "at least 1"),
-        ("learning-rate", config.learning_rate, 0 < config.learning_rate < inf, "more than 0"),
-        ("evaluations", config.evaluations, config.evaluations >= 2, "at least 2"),
-    ):
-        if not possible:
-            raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {allowed}")
+    check_numbers(
+        config,
+        seeds=at_least(1),
+        small=Allowed("a part, between 0 and 1", lambda x: 0 < x < 1),
+        batch_size=at_least(1),
+        learning_rate=POSITIVE,
+        evaluations=at_least(2),
+    )
     if unknown := [name for name in config.harmful if name not in ("flip", "turn")]:
         raise CnnjaxError(
             f"--harmful names {unknown[0]!r}, of which no harm is claimed; give flip, turn or both"

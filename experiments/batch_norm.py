@@ -27,7 +27,6 @@ Found otherwise: with it, too, ×1 is the fastest of these rates, and ×30 is to
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +37,7 @@ from batch_norm_report import judge_all, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import unset
+from cnnjax.command import POSITIVE, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -119,16 +118,18 @@ def declare(config: Config) -> Study:
 
 def check(config: Config) -> None:
     """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
-    for flag in ("seeds", "steps", "batch_size", "conv_steps", "conv_batch_size", "batch_images"):
-        if (value := getattr(config, flag)) < 1:
-            raise CnnjaxError(
-                f"--{flag.replace('_', '-')} is {value}, which cannot be; give at least 1"
-            )
-    for flag in ("learning_rate", "std", "conv_rate"):
-        if not 0 < (value := getattr(config, flag)) < inf:
-            raise CnnjaxError(
-                f"--{flag.replace('_', '-')} is {value}, which cannot be; give more than 0"
-            )
+    check_numbers(
+        config,
+        seeds=at_least(1),
+        steps=at_least(1),
+        batch_size=at_least(1),
+        conv_steps=at_least(1),
+        conv_batch_size=at_least(1),
+        batch_images=at_least(1),
+        learning_rate=POSITIVE,
+        std=POSITIVE,
+        conv_rate=POSITIVE,
+    )
     if not config.parts:
         raise CnnjaxError(f"--parts is empty; give some of {', '.join(PARTS)}")
     sizes = config.batch_sizes

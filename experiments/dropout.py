@@ -33,7 +33,6 @@ minutes on two CPU cores.
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +43,7 @@ from dropout_report import judge, line_of, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import unset
+from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -165,30 +164,22 @@ def report(
 
 def check(config: Config) -> None:
     """Refuses numbers and names that cannot be."""
-    positive = "more than 0"
-    for flag, value, possible, allowed in (
-        ("seeds", config.seeds, config.seeds >= 1, "at least 1"),
-        ("steps", config.steps, config.steps >= 1, "at least 1"),
-        ("batch-size", config.batch_size, config.batch_size >= 1, "at least 1"),
-        ("width", config.width, 0 < config.width < inf, positive),
-        ("conv-width", config.conv_width, 0 < config.conv_width < inf, positive),
-        ("learning-rate", config.learning_rate, 0 < config.learning_rate < inf, positive),
-        ("max-norm", config.max_norm, 0 < config.max_norm < inf, positive),
-        ("l2", config.l2, 0 < config.l2 < inf, positive),
-        ("l1", config.l1, 0 < config.l1 < inf, positive),
-        *(
-            ("rates", p, 0 < p <= 1, "probabilities, each more than 0 and at most 1")
-            for p in config.rates
-        ),
-        *(("kept-units", n, n >= 1, "numbers of units") for n in config.kept_units),
-        *(("sizes", n, n >= 1, "numbers of images, each at least 1") for n in config.sizes),
-    ):
-        if not possible:
-            raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {allowed}")
-    if config.train_images is not None and config.train_images < 1:
-        raise CnnjaxError(
-            f"--train-images is {config.train_images}, which cannot be; give at least 1"
-        )
+    check_numbers(
+        config,
+        seeds=at_least(1),
+        steps=at_least(1),
+        batch_size=at_least(1),
+        width=POSITIVE,
+        conv_width=POSITIVE,
+        learning_rate=POSITIVE,
+        max_norm=POSITIVE,
+        l2=POSITIVE,
+        l1=POSITIVE,
+        rates=Allowed("probabilities, each more than 0 and at most 1", lambda p: 0 < p <= 1),
+        kept_units=Allowed("numbers of units", lambda n: n >= 1),
+        sizes=Allowed("numbers of images, each at least 1", lambda n: n >= 1),
+        train_images=at_least(1),
+    )
     if not config.parts:
         raise CnnjaxError(f"--parts is empty; give one or more of {', '.join(PARTS)}")
     if unknown := [part for part in config.parts if part not in PARTS]:

@@ -27,7 +27,6 @@ makes up for the sigmoid's slope of 1/4, keeps its gradients, and lets ten layer
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +36,7 @@ from initialization_report import judge_all, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import unset
+from cnnjax.command import POSITIVE, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -107,15 +106,14 @@ def declare(config: Config) -> Study:
 
 def check(config: Config) -> None:
     """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
-    for flag in ("width", "seeds", "steps", "batch_size"):
-        if (value := getattr(config, flag)) < 1:
-            raise CnnjaxError(
-                f"--{flag.replace('_', '-')} is {value}, which cannot be; give at least 1"
-            )
-    if not 0 < config.learning_rate < inf:
-        raise CnnjaxError(
-            f"--learning-rate is {config.learning_rate}, which cannot be; give more than 0"
-        )
+    check_numbers(
+        config,
+        width=at_least(1),
+        seeds=at_least(1),
+        steps=at_least(1),
+        batch_size=at_least(1),
+        learning_rate=POSITIVE,
+    )
     depths = config.depths
     if not depths or min(depths) < 2 or len(set(depths)) < len(depths):
         raise CnnjaxError(

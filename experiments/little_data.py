@@ -33,7 +33,6 @@ whose batch norm stays as it was ends at guessing.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +43,7 @@ from little_data_report import COLUMNS, CURVE_COLUMNS, judge_all, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import unset
+from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -139,25 +138,18 @@ def declare(config: Config) -> Study:
 
 def check(config: Config) -> None:
     """Refuses numbers and names that cannot be; paths are refused where they are looked up."""
-    short = config.convnet_steps
-    for flag, value, possible, allowed in (
-        ("seeds", config.seeds, config.seeds >= 1, "at least 1"),
-        ("source-steps", config.source_steps, config.source_steps >= 1, "at least 1"),
-        ("steps", config.steps, config.steps >= 1, "at least 1"),
-        ("convnet-steps", short, short is None or short >= 1, "at least 1"),
-        ("batch-size", config.batch_size, config.batch_size >= 1, "at least 1"),
-        *(("sizes", size, size >= 1, "numbers of images") for size in config.sizes),
-        *(
-            (name, rate, 0 < rate < inf, "more than 0")
-            for name, rate in (
-                ("learning-rate", config.learning_rate),
-                ("convnet-rate", config.convnet_rate),
-                ("tuning-rate", config.tuning_rate),
-            )
-        ),
-    ):
-        if not possible:
-            raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {allowed}")
+    check_numbers(
+        config,
+        seeds=at_least(1),
+        source_steps=at_least(1),
+        steps=at_least(1),
+        convnet_steps=at_least(1),
+        batch_size=at_least(1),
+        sizes=Allowed("numbers of images", lambda n: n >= 1),
+        learning_rate=POSITIVE,
+        convnet_rate=POSITIVE,
+        tuning_rate=POSITIVE,
+    )
     for flag, given in (("arms", config.arms), ("sizes", config.sizes)):
         if not given:
             raise CnnjaxError(f"--{flag} is empty; give one or more")

@@ -40,7 +40,7 @@ from optimizers_rules import USUAL_RATES
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import unset
+from cnnjax.command import at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -127,15 +127,14 @@ def brief(row: Row) -> str:
 
 def check(config: Config) -> None:
     """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
-    for flag, value in (
-        ("seeds", config.seeds),
-        ("walk-steps", config.walk_steps),
-        ("steps", config.steps),
-        ("batch-size", config.batch_size),
-        ("rates", config.rates),
-    ):
-        if value < 1:
-            raise CnnjaxError(f"--{flag} is {value}, which cannot be; give at least 1")
+    check_numbers(
+        config,
+        seeds=at_least(1),
+        walk_steps=at_least(1),
+        steps=at_least(1),
+        batch_size=at_least(1),
+        rates=at_least(1),
+    )
     if config.rates % 2 == 0:
         raise CnnjaxError(
             f"--rates is {config.rates}, and the usual rate is in the middle; give an odd number"

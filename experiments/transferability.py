@@ -24,7 +24,6 @@ frozen transfer falls with n, random layers collapse, fine-tuning heals.
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +33,7 @@ from transferability_report import COLUMNS, judge, summarise, with_changes
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import unset
+from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -140,14 +139,13 @@ def report(config: Config, protocol: Protocol, rows: Sequence[Row]) -> Report:
 
 def check(config: Config) -> None:
     """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
-    for flag, value, possible, allowed in (
-        ("batch-size", config.batch_size, config.batch_size >= 1, "at least 1"),
-        ("learning-rate", config.learning_rate, 0 < config.learning_rate < inf, "more than 0"),
-        ("weight-decay", config.weight_decay, 0 <= config.weight_decay < inf, "at least 0"),
-        ("warmup", config.warmup, 0 <= config.warmup < 1, "a part, from 0 to less than 1"),
-    ):
-        if not possible:
-            raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {allowed}")
+    check_numbers(
+        config,
+        batch_size=at_least(1),
+        learning_rate=POSITIVE,
+        weight_decay=at_least(0),
+        warmup=Allowed("a part, from 0 to less than 1", lambda x: 0 <= x < 1),
+    )
 
 
 def parse_layers(text: str | None) -> tuple[int, ...] | None:

@@ -28,7 +28,6 @@ With --steps 1000 instead it is the run in experiments/results/translation-mnist
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -38,8 +37,7 @@ from translation_report import COLUMNS, CURVE_COLUMNS, judge_all, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import unset
-from cnnjax.errors import CnnjaxError
+from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
 from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
@@ -119,20 +117,18 @@ def declare(config: Config) -> Study:
 
 def check(config: Config) -> None:
     """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
-    rate = config.learning_rate
-    for flag, value, possible, allowed in (
-        ("digit-size", config.digit_size, config.digit_size >= 1, "at least 1"),
-        ("canvas", config.canvas, config.canvas >= config.digit_size, "at least --digit-size"),
-        ("stack-size", config.stack_size, config.stack_size >= 1, "at least 1"),
-        ("stack-features", config.stack_features, config.stack_features >= 1, "at least 1"),
-        ("reach", config.reach, 1 <= config.reach < config.canvas, "1 or more, below --canvas"),
-        ("probes", config.probes, config.probes >= 1, "at least 1"),
-        ("seeds", config.seeds, config.seeds >= 1, "at least 1"),
-        ("batch-size", config.batch_size, config.batch_size >= 1, "at least 1"),
-        ("learning-rate", rate, rate is None or 0 < rate < inf, "more than 0"),
-    ):
-        if not possible:
-            raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {allowed}")
+    check_numbers(
+        config,
+        digit_size=at_least(1),
+        canvas=Allowed("at least --digit-size", lambda n: n >= config.digit_size),
+        stack_size=at_least(1),
+        stack_features=at_least(1),
+        reach=Allowed("1 or more, below --canvas", lambda n: 1 <= n < config.canvas),
+        probes=at_least(1),
+        seeds=at_least(1),
+        batch_size=at_least(1),
+        learning_rate=POSITIVE,
+    )
 
 
 def shrink(config: Config) -> Config:

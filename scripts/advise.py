@@ -21,6 +21,7 @@ what was left out.
 
 import shlex
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,7 +36,7 @@ from cnnjax.advisor.protocol import COLUMNS, CURVE_COLUMNS, FEATURES, Protocol, 
 from cnnjax.advisor.report import TABLE, figure, html, table_rows
 from cnnjax.advisor.summary import Summary, seconds_of, summarise
 from cnnjax.advisor.texts import Facts, verdict
-from cnnjax.command import unset
+from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.studies.budget import Budget, Within, read_duration, show_duration
 from cnnjax.studies.display import table
@@ -45,7 +46,7 @@ from cnnjax.studies.machine import machine
 from cnnjax.studies.plans import Run
 from cnnjax.studies.results import write_results
 from cnnjax.studies.runs import Folder, Outcome, Tools
-from cnnjax.studies.study import MOST_SEED
+from cnnjax.studies.study import SEED
 from cnnjax.transfer import FeatureStore
 
 STUDY = "advise"
@@ -220,25 +221,18 @@ def command_line(config: Config, train: str | None = None) -> str:
 
 def check(config: Config) -> None:
     """Refuses numbers that cannot be."""
-    inf = float("inf")
-    for flag, value, possible, allowed in (
-        ("folds", config.folds, config.folds >= 2, "at least 2"),
-        ("repeats", config.repeats, config.repeats >= 1, "at least 1"),
-        ("epochs", config.epochs, 0 < config.epochs < inf, "more than 0"),
-        ("scratch-epochs", config.scratch_epochs, 0 < config.scratch_epochs < inf, "more than 0"),
-        ("batch-size", config.batch_size, config.batch_size >= 1, "at least 1"),
-        ("learning-rate", config.learning_rate, 0 < config.learning_rate < inf, "more than 0"),
-        (
-            "pretrained-factor",
-            config.pretrained_factor,
-            0 < config.pretrained_factor <= 1,
-            "0 to 1",
-        ),
-        ("margin", config.margin, 0 <= config.margin < inf, "0 or more"),
-        ("seed", config.seed, 0 <= config.seed <= MOST_SEED, "a whole number from 0 to 2^31 - 1"),
-    ):
-        if not possible:
-            raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {allowed}")
+    check_numbers(
+        config,
+        folds=at_least(2),
+        repeats=at_least(1),
+        epochs=POSITIVE,
+        scratch_epochs=POSITIVE,
+        batch_size=at_least(1),
+        learning_rate=POSITIVE,
+        pretrained_factor=Allowed("0 to 1", lambda x: 0 < x <= 1),
+        margin=Allowed("0 or more", lambda x: 0 <= x < inf),
+        seed=SEED,
+    )
 
 
 def _options_table(protocol: Protocol) -> object:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass, make_dataclass
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -56,6 +57,16 @@ def test_help_is_a_page_that_begins_with_what_it_is(monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert shown.startswith("What it is.\n\nIts arms:\n  one  the first\n\nusage: study.py")
     assert "How large. (default: 3)" in shown
+
+
+@pytest.mark.parametrize("value", [0, -1.5, float("nan"), float("inf")])
+def test_a_number_that_cannot_be_is_refused_by_the_name_of_its_flag(value):
+    config = SimpleNamespace(batch_size=1, learning_rate=value)
+    numbers = {"batch_size": command.at_least(1), "learning_rate": command.POSITIVE}
+    with pytest.raises(
+        CnnjaxError, match=f"--learning-rate is {value}, which cannot be; give more"
+    ):
+        command.check_numbers(config, **numbers)
 
 
 def test_a_users_mistake_is_one_line_and_status_2(monkeypatch, capsys):

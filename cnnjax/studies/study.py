@@ -23,8 +23,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from cnnjax.command import unset
-from cnnjax.errors import CnnjaxError
+from cnnjax.command import Allowed, check_numbers, unset
 from cnnjax.studies.display import StudyProgress, claims_table, percent, table
 from cnnjax.studies.figures import save_figure
 from cnnjax.studies.folders import claim_folder, write_text
@@ -34,7 +33,7 @@ from cnnjax.studies.results import Cell, write_results
 from cnnjax.studies.runs import Folder, Perform, Row
 from cnnjax.studies.statistics import Claim
 
-MOST_SEED = 2**31 - 1
+SEED = Allowed("a whole number from 0 to 2^31 - 1", lambda n: 0 <= n < 2**31)
 
 
 @dataclass(frozen=True)
@@ -117,10 +116,7 @@ def conduct(declare: Callable[[Config], Study], config: Config) -> None:
       CnnjaxError: a number that cannot be, an unknown run, a folder that cannot be used, or
         whatever ends a run.
     """
-    if not 0 <= config.seed <= MOST_SEED:
-        raise CnnjaxError(
-            f"--seed is {config.seed}, which cannot be; give a whole number from 0 to 2^31 - 1"
-        )
+    check_numbers(config, seed=SEED)
     study, console = declare(config), Console()
     folder = Folder(study.plan, config.out, study.perform)
     if config.list:
