@@ -41,7 +41,7 @@ from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, from_flags, smoke_folder
 
 STUDY = "augmentation"
 STEPS, PER_CLASS, PIXELS = 550, 20, 16
@@ -101,7 +101,7 @@ def declare(config: Config) -> Study:
         per_class, side = config.images_per_class or PER_CLASS, config.image_size or PIXELS
         config = replace(config, images_per_class=per_class, image_size=side)
     check(config)
-    recipe = Recipe(**{name: getattr(config, name) for name in Recipe.__dataclass_fields__})
+    recipe = from_flags(Recipe, config)
     protocol = Protocol(recipe, config.seeds, config.arms)
 
     def report(rows: Sequence[Row], curves: Sequence[Row]) -> Report:

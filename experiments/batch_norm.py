@@ -41,7 +41,7 @@ from cnnjax.command import POSITIVE, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, from_flags, smoke_folder
 
 STUDY = "batch_norm"
 
@@ -88,7 +88,7 @@ def run(config: Config) -> None:
 def declare(config: Config) -> Study:
     """The study that the flags ask for."""
     check(config)
-    recipe = Recipe(**{name: getattr(config, name) for name in Recipe.__dataclass_fields__})
+    recipe = from_flags(Recipe, config)
     protocol = Protocol(recipe, config.parts, config.seeds)
 
     def report(rows: Sequence[Row], curves: Sequence[Row]) -> Report:

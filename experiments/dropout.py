@@ -47,7 +47,7 @@ from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, from_flags, smoke_folder
 
 STUDY = "dropout"
 DIGITS = 200
@@ -120,7 +120,7 @@ def declare(config: Config) -> Study:
         sorted(set(config.sizes)),
         penalties,
     )
-    recipe = Recipe(**{name: getattr(config, name) for name in Recipe.__dataclass_fields__})
+    recipe = from_flags(Recipe, config)
     protocol = Protocol(recipe, chosen, config.seeds)
     return Study(
         name=STUDY,

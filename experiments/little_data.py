@@ -47,7 +47,7 @@ from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, from_flags, smoke_folder
 
 STUDY = "little_data"
 
@@ -104,7 +104,7 @@ def declare(config: Config) -> Study:
     if config.image_size is None and config.dataset.startswith("glyphs"):
         config = replace(config, image_size=28)
     check(config)
-    settings = Settings(**{name: getattr(config, name) for name in Settings.__dataclass_fields__})
+    settings = from_flags(Settings, config)
     protocol = Protocol(settings, config.arms, config.sizes, config.seeds, config.weights)
     classes = protocol.ground.train.num_classes
 

@@ -44,7 +44,7 @@ from cnnjax.command import at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, from_flags, smoke_folder
 
 STUDY = "optimizers"
 
@@ -81,7 +81,7 @@ def run(config: Config) -> None:
 def declare(config: Config) -> Study:
     """The study that the flags ask for."""
     check(config)
-    recipe = Recipe(**{name: getattr(config, name) for name in Recipe.__dataclass_fields__})
+    recipe = from_flags(Recipe, config)
     rules = tuple(rule for rule in USUAL_RATES if rule in config.optimizers)
     protocol = Protocol(recipe, config.seeds, rules)
     runs = protocol.plan.runs.items()

@@ -37,7 +37,7 @@ from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, from_flags, smoke_folder
 from cnnjax.transfer.treatments import TREATMENTS
 
 STUDY = "transferability"
@@ -98,7 +98,7 @@ def declare(config: Config) -> Study:
     if config.images_per_class is None and config.dataset.partition("/")[0] == "glyphs":
         config = replace(config, images_per_class=GLYPHS_PER_CLASS)
     check(config)
-    recipe = Recipe(**{name: getattr(config, name) for name in Recipe.__dataclass_fields__})
+    recipe = from_flags(Recipe, config)
     protocol = Protocol(
         recipe,
         config.splits,

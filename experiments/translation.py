@@ -40,7 +40,7 @@ from cnnjax import command
 from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
-from cnnjax.studies.study import Report, Study, StudyConfig, conduct, smoke_folder
+from cnnjax.studies.study import Report, Study, StudyConfig, conduct, from_flags, smoke_folder
 
 STUDY = "translation"
 STEPS = 400
@@ -88,7 +88,7 @@ def declare(config: Config) -> Study:
     if config.steps is None and config.epochs is None:
         config = replace(config, steps=STEPS)
     check(config)
-    recipe = Recipe(**{name: getattr(config, name) for name in Recipe.__dataclass_fields__})
+    recipe = from_flags(Recipe, config)
     protocol = Protocol(recipe, config.seeds, config.networks)
 
     def report(rows: Sequence[Row], curves: Sequence[Row]) -> Report:

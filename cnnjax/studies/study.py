@@ -53,6 +53,7 @@ class StudyConfig:
 
 
 Config = TypeVar("Config", bound=StudyConfig)
+Settings = TypeVar("Settings")
 
 
 class Report(NamedTuple):
@@ -135,6 +136,11 @@ def conduct(declare: Callable[[Config], Study], config: Config) -> None:
         else:
             folder.execute()
     _report(study, config, folder, console)
+
+
+def from_flags(settings: type[Settings], config: StudyConfig) -> Settings:
+    """A dataclass of settings, each from the flag of its name: what all runs have in common."""
+    return settings(**{field.name: getattr(config, field.name) for field in fields(settings)})
 
 
 def smoke_folder(config: StudyConfig) -> Path:

@@ -23,12 +23,12 @@ from cnnjax.data import Dataset
 from cnnjax.data.augment import compose, flip, rotate, shift
 from cnnjax.models.ledger import ledger
 from cnnjax.studies.results import read_results
+from cnnjax.studies.study import from_flags
 from cnnjax.transfer import initialise
 
 
 def protocol_of(config: Config) -> Protocol:
-    recipe = {name: getattr(config, name) for name in Recipe.__dataclass_fields__}
-    return Protocol(Recipe(**recipe), config.seeds, config.arms)
+    return Protocol(from_flags(Recipe, config), config.seeds, config.arms)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from little_data_report import COLUMNS, CURVE_COLUMNS, PUBLISHED, judge_all, sum
 
 from cnnjax import CnnjaxError
 from cnnjax.studies.results import read_results
+from cnnjax.studies.study import from_flags
 
 
 def small(tiny, out, **changes: object) -> Config:
@@ -22,7 +23,7 @@ def small(tiny, out, **changes: object) -> Config:
 
 
 def protocol_of(config: Config) -> Protocol:
-    settings = Settings(**{name: getattr(config, name) for name in Settings.__dataclass_fields__})
+    settings = from_flags(Settings, config)
     return Protocol(settings, config.arms, config.sizes, config.seeds, config.weights)
 
 

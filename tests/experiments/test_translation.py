@@ -27,13 +27,13 @@ from cnnjax.data import Dataset
 from cnnjax.data.augment import shift
 from cnnjax.models.ledger import ledger
 from cnnjax.studies.results import read_results
+from cnnjax.studies.study import from_flags
 
 SIZES = {"mlp": (3_836_410, 3_832_800), "lenet5": (61_706, 416_520)}
 
 
 def protocol_of(config: Config) -> Protocol:
-    recipe = {name: getattr(config, name) for name in Recipe.__dataclass_fields__}
-    return Protocol(Recipe(**recipe), config.seeds, config.networks)
+    return Protocol(from_flags(Recipe, config), config.seeds, config.networks)
 
 
 @pytest.fixture(scope="module")
