@@ -46,7 +46,7 @@ from cnnjax.studies.machine import machine
 from cnnjax.studies.plans import Run
 from cnnjax.studies.results import write_results
 from cnnjax.studies.runs import Folder, Outcome, Tools
-from cnnjax.studies.study import SEED
+from cnnjax.studies.study import SEED, from_flags
 from cnnjax.transfer import FeatureStore
 
 STUDY = "advise"
@@ -105,7 +105,7 @@ def run(config: Config) -> None:
     check(config)
     console = Console()
     budget = Budget(read_duration(config.budget), config.out / "budget.json")
-    terms = Terms(**{name: getattr(config, name) for name in Terms.__dataclass_fields__})
+    terms = from_flags(Terms, config)
     store = FeatureStore(config.out / "features", MOST_KEPT, reporter(console))
     protocol = Protocol(terms, config.data, config.weights, store)
     if config.list:

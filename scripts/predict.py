@@ -44,6 +44,9 @@ class Config:
     downloaded once."""
     arguments: Annotated[tuple[str, ...], unset("NAME=VALUE ...", "none")] = ()
     """The network's own, e.g. alpha=0.5."""
+    source: Annotated[str | None, unset("NAME", "found out")] = None
+    """Whose names a file follows, e.g. timm, where several give the same and prepare pictures
+    differently: torchvision's are tried before timm's."""
     sha256: Annotated[str | None, unset("DIGITS", "as published")] = None
     """What the weights' file must have."""
     top: int = 5
@@ -61,7 +64,9 @@ def run(config: Config) -> None:
     if config.top < 1:
         raise CnnjaxError(f"--top is {config.top}; give at least 1")
     arguments = read_arguments(config.arguments)
-    loaded = pretrained.load(config.network, config.weights, sha256=config.sha256, **arguments)
+    loaded = pretrained.load(
+        config.network, config.weights, source=config.source, sha256=config.sha256, **arguments
+    )
     classes = loaded.passport.classes
     if not loaded.network.num_classes:
         raise CnnjaxError(f"{config.weights} has no head, so that it names no classes; give one")

@@ -162,7 +162,7 @@ class Protocol:
         the first steps is not led by a random head.
 
         Returns:
-          The `Outcome` of `cnnjax.transfer`, accuracy on the test images, parameters trained.
+          The `CaseResult`, accuracy on the test images, parameters trained.
         """
         shared = {"directory": directory, "on_steps": on_steps, "report": report}
         seed = self.terms.seed

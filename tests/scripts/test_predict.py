@@ -140,6 +140,16 @@ def keras_file(some_variables, tmp_path):
 MOBILENET = ("--network", "mobilenet", "--arguments", "alpha=0.25")
 
 
+def test_whose_names_a_file_follows_can_be_said_when_predicting(run_script, keras_file, photos):
+    predict = partial(
+        run_script, SCRIPTS / "predict.py", photos / "a.png", *MOBILENET, "--weights", keras_file
+    )
+    assert predict("--source", "keras", "--top", 1).returncode == 0
+    wrong = predict("--source", "timm")
+    assert wrong.returncode == 2
+    assert "there are no names of 'timm' for 'mobilenet' in a file as" in wrong.stderr
+
+
 def test_converted_weights_say_where_they_are_from_and_load_as_they_were(
     run_script, keras_file, tmp_path
 ):
