@@ -27,6 +27,7 @@ COMPILED_BYTES = 2**31
 """What compiled programs may take on disk; the least recently used ones make room."""
 WORTH_KEEPING = 0.1
 """Seconds of compiling from which a program is kept."""
+NO_COMPILE_CACHE = "--no-compile-cache"
 
 
 def main(config: type[Config], run: Callable[[Config], None], description: str) -> None:
@@ -34,6 +35,7 @@ def main(config: type[Config], run: Callable[[Config], None], description: str) 
 
     A user's mistake is one line on standard error and exit status 2. Ctrl-C says how to go on and
     exits with 130, at once: whatever a command writes must be whole or not there at any moment.
+    Every command takes --no-compile-cache.
 
     Args:
       config: its fields are the flags, its field docstrings their help.
@@ -41,13 +43,17 @@ def main(config: type[Config], run: Callable[[Config], None], description: str) 
       description: the head of --help; see `page`.
     """
     previous = signal.signal(signal.SIGINT, _stop)
+    given = [argument for argument in sys.argv[1:] if argument != NO_COMPILE_CACHE]
     try:
-        if {"-h", "--help"} & set(sys.argv[1:]):
+        if {"-h", "--help"} & set(given):
             # tyro would print every paragraph as one endless line.
-            print(page(description, min(shutil.get_terminal_size().columns, 100)), end="\n\n")
+            kept = f"{description.rstrip()}\n\n{_KEPT}"
+            print(page(kept, min(shutil.get_terminal_size().columns, 100)), end="\n\n")
         # A switch is one flag: --list, without --no-list beside it.
-        flags = tyro.cli(config, description="", config=(tyro.conf.FlagCreatePairsOff,))
+        flags = tyro.cli(config, description="", args=given, config=(tyro.conf.FlagCreatePairsOff,))
         _compile_sooner(level=0 if getattr(flags, "smoke", False) else 2)
+        if NO_COMPILE_CACHE in sys.argv[1:]:
+            jax.config.update("jax_enable_compilation_cache", False)
         _keep_compiled()
         run(flags)
     except CnnjaxError as error:
@@ -60,6 +66,12 @@ def main(config: type[Config], run: Callable[[Config], None], description: str) 
         sys.exit(1)
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+_KEPT = (
+    "Compiled programs are kept for the next start in $CNNJAX_CACHE or ~/.cache/cnnjax; "
+    f"{NO_COMPILE_CACHE} keeps and uses none."
+)
 
 
 def unset(metavar: str, meaning: str) -> object:
@@ -150,7 +162,7 @@ def _compile_sooner(level: int) -> None:
 
 def _keep_compiled() -> None:
     """Has JAX keep compiled programs in the cache, for the next start and for equal programs of
-    this one; JAX_ENABLE_COMPILATION_CACHE=false keeps none.
+    this one; --no-compile-cache or JAX_ENABLE_COMPILATION_CACHE=false keeps none.
 
     A folder for each kind of processor: XLA compiles for the one at hand, and JAX does not look.
     A place that the user has set stays, and where nothing can be written nothing is kept.

@@ -3,7 +3,7 @@
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 
 class TrainingBar:
@@ -15,10 +15,12 @@ class TrainingBar:
     def __init__(self, console: Console, steps: int, batch_size: int) -> None:
         self._steps, self._batch_size = steps, batch_size
         self._told = 0  # tenths of the training
+        self._began = time.monotonic()
         self._first: tuple[float, int] | None = None  # when the first call ended, at which step
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
+            TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"),
             console=console,
             expand=True,
@@ -41,6 +43,7 @@ class TrainingBar:
         note = ""
         if self._first is None:
             self._first = now, step
+            note = f"compiled in {now - self._began:.0f} s"
         elif step > self._first[1]:
             seconds = (now - self._first[0]) / (step - self._first[1])
             left = round(seconds * (self._steps - step))

@@ -55,7 +55,12 @@ def test_help_is_a_page_that_begins_with_what_it_is(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
     assert call(monkeypatch, lambda config: None, "--help") == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("What it is.\n\nIts arms:\n  one  the first\n\nusage: study.py")
+    assert shown.startswith(
+        "What it is.\n\nIts arms:\n  one  the first\n\nCompiled programs are kept"
+    )
+    assert "--no-compile-cache keeps and uses none.\n\nusage: study.py" in " ".join(
+        shown.split(" ")
+    )
     assert "How large. (default: 3)" in shown
 
 
@@ -146,7 +151,7 @@ def test_a_smoke_form_is_compiled_soonest(monkeypatch):
     assert during == [f"{LEVEL}=0"]
 
 
-def test_the_second_start_compiles_nothing(tmp_path):
+def test_the_second_start_compiles_nothing_unless_nothing_is_to_be_kept(tmp_path):
     code = (
         "import sys\n"
         "from dataclasses import make_dataclass\n"
@@ -161,14 +166,16 @@ def test_the_second_start_compiles_nothing(tmp_path):
         "command.main(make_dataclass('Config', [('n', int, 1)]), run, 'What it is.')\n"
     )
 
-    def hits() -> int:
+    def hits(*flags: str) -> int:
         environment = os.environ | {"CNNJAX_CACHE": str(tmp_path)}
         process = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+            [sys.executable, "-c", code, *flags], env=environment, capture_output=True, text=True
         )
         assert process.stderr == ""
         return int(process.stdout)
 
+    assert hits("--no-compile-cache") == 0
+    assert not any(tmp_path.iterdir())
     assert hits() == 0
     assert hits() > 0
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cnnjax.studies.plans import Plan, Run
@@ -60,6 +60,7 @@ class StudyProgress:
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:3.0f} %"),
+            TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"),
             console=console,
             expand=True,
@@ -80,7 +81,7 @@ class StudyProgress:
         self._run, self._current, self._first = run, 0.0, None
         self._run_began = time.monotonic()
         label = f"[{position + 1}/{len(self._plan)}] {run.name}"
-        self._update(description=label, note=f"preparing, {self._remaining()}")
+        self._update(description=label, note=f"compiling, {self._remaining()}")
 
     def _on_steps(self, step: int) -> None:
         now, run, steps = time.monotonic(), self._run, self._steps[self._run.name]
@@ -90,6 +91,7 @@ class StudyProgress:
             self._first = now, step
             self._left_out += now - self._run_began
             self._unpaid += self._current
+            note += f", compiled in {now - self._run_began:.0f} s"
         elif now > self._first[0]:
             rate = (step - self._first[1]) * self._examples[run.name] / (now - self._first[0])
             note += f", {rate:,.0f} images/s"
