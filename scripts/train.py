@@ -27,9 +27,8 @@ from train_results import draw_curve, keep_weights, measure, on_device
 from training_bar import TrainingBar
 
 from cnnjax import command
-from cnnjax.command import unset
+from cnnjax.command import at_least, check_numbers, unset
 from cnnjax.data import Splits, load, stratified_split
-from cnnjax.errors import CnnjaxError
 from cnnjax.studies.folders import claim_folder, write_text
 from cnnjax.studies.machine import machine
 from cnnjax.training import (
@@ -87,18 +86,23 @@ class Config:
     """How often the validation images are looked at."""
     seed: int = 0
     """Of the weights, the order of the examples, dropout and augmentation."""
+    checkpoint_seconds: float = 10.0
+    """Time between two checkpoints, about."""
+    keep_checkpoint: bool = False
+    """Keep the last checkpoint, the state of the optimizer included, in OUT/checkpoint."""
     out: Path = Path("runs/train")
     """Where everything goes."""
 
 
 RESULT = "result.json"
+NO_MATTER = ("out", "checkpoint_seconds", "keep_checkpoint")
+"""Flags that change no number."""
 
 
 def run(config: Config) -> None:
     """Trains what is not trained yet, then measures."""
     console = Console()
-    if config.evaluations < 1:
-        raise CnnjaxError(f"--evaluations is {config.evaluations}; give at least 1")
+    check_numbers(config, evaluations=at_least(1), checkpoint_seconds=at_least(0))
     data = with_validation(load(config.dataset, image_size=config.image_size))
     train = data.train
     if config.images_per_class is not None:
@@ -120,7 +124,7 @@ def run(config: Config) -> None:
     )
     augment = read_augmentation(config.augment)
     check_augmentation(augment, image)
-    recipe = {name: value for name, value in asdict(config).items() if name != "out"}
+    recipe = {name: value for name, value in asdict(config).items() if name not in NO_MATTER}
     fingerprints = [train.fingerprint(), data.validation.fingerprint(), data.test.fingerprint()]
     claim_folder(config.out, "train", recipe | {"data": fingerprints})
     if (config.out / RESULT).exists():
@@ -148,9 +152,12 @@ def run(config: Config) -> None:
             evaluate_every=max(1, steps // config.evaluations),
             log_every=max(1, steps // (5 * config.evaluations)),
             directory=config.out,
+            checkpoint_seconds=config.checkpoint_seconds,
             on_steps=bar.show,
             report=lambda message: console.print(f"note: {message}", markup=False),
         )
+    if config.keep_checkpoint:
+        checkpoints.save(config.out / CHECKPOINT, state)
     variables = trained_variables(state)
     checkpoints.save(config.out / "weights", variables)
     keep_weights(network, variables, config.network, config.dataset, test=data.test, out=config.out)
@@ -167,7 +174,8 @@ def run(config: Config) -> None:
         "test": found,
     }
     write_text(config.out / RESULT, json.dumps(result, indent=1) + "\n")
-    shutil.rmtree(config.out / CHECKPOINT, ignore_errors=True)  # the weights stand for it
+    if not config.keep_checkpoint:
+        shutil.rmtree(config.out / CHECKPOINT, ignore_errors=True)  # the weights stand for it
     for name, value in found.items():
         console.print(f"test {name.replace('_', ' ')}: {value:.4f}", highlight=False)
     console.print(f"{config.out / RESULT}", highlight=False, soft_wrap=True)

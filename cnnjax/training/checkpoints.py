@@ -59,6 +59,31 @@ def restore(path: Path, like: object) -> object:
         than `like` (Orbax alone would cast types silently).
     """
     path = path.absolute()
+    _check_whole(path)
+    target = jax.tree.map(_describe, _storable(like))
+    with ocp.StandardCheckpointer() as checkpointer:
+        stored = checkpointer.metadata(path).item_metadata.tree
+        _check_same(path, stored, target)
+        restored = checkpointer.restore(path, target)
+    return _usable(restored, like)
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """What lies in the checkpoint `path`: {name of a leaf, e.g. "params.conv1.kernel": array}.
+
+    Random keys are their raw words.
+
+    Raises:
+      CnnjaxError: there is none, or a file of it is missing or changed.
+    """
+    path = path.absolute()
+    _check_whole(path)
+    with ocp.StandardCheckpointer() as checkpointer:
+        leaves = jax.tree_util.tree_leaves_with_path(checkpointer.restore(path))
+    return {".".join(map(_name, keys)): np.asarray(leaf) for keys, leaf in leaves}
+
+
+def _check_whole(path: Path) -> None:
     if not path.is_dir():
         raise CnnjaxError(f"there is no checkpoint {path}; give the place of one that was saved")
     try:
@@ -74,12 +99,6 @@ def restore(path: Path, like: object) -> object:
             f"the checkpoint {path} is damaged: {wrong[0]} is missing or not what was written; "
             "delete it and run again"
         )
-    target = jax.tree.map(_describe, _storable(like))
-    with ocp.StandardCheckpointer() as checkpointer:
-        stored = checkpointer.metadata(path).item_metadata.tree
-        _check_same(path, stored, target)
-        restored = checkpointer.restore(path, target)
-    return _usable(restored, like)
 
 
 def _hashes(directory: Path) -> dict[str, str]:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import flax.linen as nn
@@ -177,6 +176,7 @@ class WithHead(nn.Module):
 def test_stopped_and_started_again_it_ends_with_the_same_bits(config, monkeypatch, changes):
     monkeypatch.setitem(NETWORKS, "tiny", Tiny)
     settings = {"augment": ("flip", "shift:0.1"), "steps": 12, "batch_size": 8} | changes
+    settings |= {"checkpoint_seconds": 0.0}  # with every line of metrics
     whole, stopped = config(**settings), config(**settings)
     run(whole)
 
@@ -184,9 +184,8 @@ def test_stopped_and_started_again_it_ends_with_the_same_bits(config, monkeypatc
         if step >= 7:
             raise StoppedError
 
-    # A checkpoint with every line of metrics; the last before step 7 is of step 6.
-    eager = partial(fit, checkpoint_seconds=0.0)
-    monkeypatch.setattr(train, "fit", lambda *a, **k: eager(*a, **{**k, "on_steps": stop}))
+    # The last checkpoint before step 7 is of step 6.
+    monkeypatch.setattr(train, "fit", lambda *a, **k: fit(*a, **{**k, "on_steps": stop}))
     with pytest.raises(StoppedError):
         run(stopped)
     assert (stopped.out / "checkpoint").exists()

@@ -1,0 +1,80 @@
+"""scripts/check_resume.py: killed trainings end like others, and a bit that differs is found."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from check_resume import differences, left_by
+from train import run
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "check_resume.py"
+
+
+@pytest.fixture(scope="module")
+def trained(config):
+    """The folder of a training of 5 steps."""
+    finished = config(steps=5, evaluations=1, keep_checkpoint=True)
+    run(finished)
+    return finished.out
+
+
+def test_what_is_compared_are_weights_optimizer_state_metrics_and_test_results(trained):
+    names = " ".join(left_by(trained))
+    assert "params.fc1.kernel" in names
+    assert "opt_state" in names
+    assert "step key" in names or "key" in names
+    assert all(f"metrics of step {step}: loss" in names for step in range(1, 6))
+    assert "test images: accuracy" in names
+    assert differences(left_by(trained), left_by(trained)) == []
+
+
+def test_one_bit_is_enough_to_differ(trained):
+    whole = left_by(trained)
+    name = next(name for name in whole if name.startswith("params") and "kernel" in name)
+    flipped = whole[name].copy()
+    flipped.view(np.uint8).reshape(-1)[0] ^= 1
+    assert differences(whole, whole | {name: flipped}) == [name]
+
+
+def test_what_is_not_there_differs(trained):
+    whole = left_by(trained)
+    less = dict(whole)
+    del less["metrics of step 3: loss"]
+    assert differences(whole, less) == ["metrics of step 3: loss"]
+
+
+def test_a_metric_that_was_changed_on_disk_is_named(trained, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    lines = [json.loads(line) for line in (other / "metrics.jsonl").read_text().splitlines()]
+    lines[1]["loss"] = np.nextafter(lines[1]["loss"], 9)
+    (other / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert differences(left_by(trained), left_by(other)) == ["metrics of step 2: loss"]
+
+
+def test_a_folder_in_use_is_refused(run_script, tmp_path):
+    (tmp_path / "mine").write_text("")
+    done = run_script(SCRIPT, "--out", tmp_path)
+    assert done.returncode == 2
+    assert "is not empty; choose another --out" in done.stderr
+
+
+def test_a_flag_that_the_training_does_not_take_is_one_line(run_script, tmp_path):
+    done = run_script(SCRIPT, "--out", tmp_path / "out", "--flags=--optimizer sdg")
+    assert done.returncode == 2
+    assert "did you mean 'sgd'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow  # several processes, each of which imports and compiles
+def test_a_training_that_is_killed_ends_with_the_same_bits(archive, tmp_path):
+    flags = ["--network", "mlp", "--dataset", f"npz:{archive}", "--steps", "20", "--kills", "3"]
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *flags, "--out", tmp_path / "out"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the same, bit by bit, after" in done.stdout
