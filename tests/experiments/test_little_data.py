@@ -56,7 +56,7 @@ def test_arms_differ_in_what_they_are_and_in_nothing_else(plan):
     one, *others = (plan[f"{arm}-48-seed0"].config for arm in ARMS)
     for other in others:
         differ = {name for name in one if one[name] != other[name]}
-        assert differ <= {"arm", "weights", "steps"}
+        assert differ <= {"arm", "weights", "steps", "max_gradient_norm"}
 
 
 def test_the_largest_training_costs_most_and_features_least(plan):
@@ -177,6 +177,13 @@ def test_the_blogs_numbers_stand_beside_two_classes_and_two_thousand_images_only
     assert len(judge_all(rows(MEANS), classes=3)) == 10 - len(PUBLISHED)
     assert "published" not in summarise(rows(MEANS), classes=3)[0][-1]
     assert "published" not in summarise(rows(MEANS, sizes=(100, 200)), classes=2)[0][-1]
+
+
+def test_seeds_that_all_measured_the_same_are_one_value_without_an_interval():
+    made = [row | {"accuracy": 91.0} if row["arm"] == "features" else row for row in rows(MEANS)]
+    claim = next(c for c in judge_all(made, classes=2) if "at least 90 %" in c.statement)
+    assert (claim.verdict, claim.numbers[-29:]) == ("undecided", "+1.0 (one value, no interval)")
+    assert summarise(made, classes=2)[1][2][2] == "91.0"
 
 
 def test_the_figure_has_every_arm_in_every_panel_it_belongs_to():
