@@ -1,5 +1,6 @@
 """The figure of the dropout study, drawn from the rows of results.csv and curves.csv alone."""
 
+import textwrap
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ LOOKS = {"none": WITHOUT, "dropout": WITH, "n fixed": WITHOUT, "pn fixed": WITH}
 MARKERS = "os^Dvp*X"
 ERROR = "test error (%)"
 COLUMNS = 4
+LETTERS = 52
+"""Of the title above a panel."""
 
 Rows = Sequence[Row]
 
@@ -50,7 +53,8 @@ def draw(rows: Rows, curves: Rows, title: str, image_shape: tuple[int, int, int]
             axes.set_title(f"({number}) {axes.get_title(loc='left')}")
         for axes in places[len(panels) :]:
             axes.set_axis_off()
-        figure.suptitle(title, fontsize=12, x=0.01, ha="left")
+        lines = textwrap.fill(title, LETTERS * across)
+        figure.suptitle(lines, fontsize=12, x=0.01, ha="left")
     return figure
 
 
