@@ -33,6 +33,7 @@ from cnnjax.studies.folders import claim_folder, write_text
 from cnnjax.studies.machine import machine
 from cnnjax.training import (
     checkpoints,
+    choose_devices,
     classification,
     create_state,
     duration,
@@ -86,6 +87,8 @@ class Config:
     """How often the validation images are looked at."""
     seed: int = 0
     """Of the weights, the order of the examples, dropout and augmentation."""
+    devices: Annotated[int | None, unset("INT", "all that divide the batch evenly")] = None
+    """So many devices share each step."""
     checkpoint_seconds: float = 10.0
     """Time between two checkpoints, about."""
     keep_checkpoint: bool = False
@@ -95,14 +98,15 @@ class Config:
 
 
 RESULT = "result.json"
-NO_MATTER = ("out", "checkpoint_seconds", "keep_checkpoint")
-"""Flags that change no number."""
+NO_MATTER = ("out", "devices", "checkpoint_seconds", "keep_checkpoint")
+"""Flags that change no number; devices but to rounding."""
 
 
 def run(config: Config) -> None:
     """Trains what is not trained yet, then measures."""
     console = Console()
     check_numbers(config, evaluations=at_least(1), checkpoint_seconds=at_least(0))
+    devices = choose_devices(config.batch_size, config.devices)
     data = with_validation(load(config.dataset, image_size=config.image_size))
     train = data.train
     if config.images_per_class is not None:
@@ -153,6 +157,7 @@ def run(config: Config) -> None:
             log_every=max(1, steps // (5 * config.evaluations)),
             directory=config.out,
             checkpoint_seconds=config.checkpoint_seconds,
+            devices=devices,
             on_steps=bar.show,
             report=lambda message: console.print(f"note: {message}", markup=False),
         )

@@ -32,6 +32,7 @@ from cnnjax.studies.plans import Plan
 from cnnjax.studies.results import Cell, write_results
 from cnnjax.studies.runs import Folder, Perform, Row
 from cnnjax.studies.statistics import Claim
+from cnnjax.training import limit_devices
 
 SEED = Allowed("a whole number from 0 to 2^31 - 1", lambda n: 0 <= n < 2**31)
 
@@ -46,6 +47,8 @@ class StudyConfig:
     """Where results.csv, the figure and the runs go; the same command goes on there."""
     list: bool = False
     """Print the plan with its cost, and run nothing."""
+    devices: Annotated[int | None, unset("INT", "all that divide a batch evenly")] = None
+    """So many devices share each step of a training."""
     only: Annotated[str | None, unset("NAME", "all runs")] = None
     """Run this one run of the plan (see --list), for a scheduler that takes them one by one."""
     smoke: bool = False
@@ -131,10 +134,11 @@ def conduct(declare: Callable[[Config], Study], config: Config) -> None:
         study.plan, console, study.examples_per_step, steps, config.only, study.brief
     ) as watcher:
         folder.watcher = watcher
-        if config.only is not None:
-            folder.execute_one(config.only)
-        else:
-            folder.execute()
+        with limit_devices(config.devices):
+            if config.only is not None:
+                folder.execute_one(config.only)
+            else:
+                folder.execute()
     _report(study, config, folder, console)
 
 
@@ -162,7 +166,7 @@ def command_line(config: StudyConfig, name: str) -> str:
     words = [f"python experiments/{name}.py"]
     for field in fields(config):
         value = getattr(config, field.name)
-        if value == field.default or field.name in ("out", "list", "only"):
+        if value == field.default or field.name in ("out", "list", "only", "devices"):
             continue
         words.append(f"--{field.name.replace('_', '-')}")
         if isinstance(value, tuple):

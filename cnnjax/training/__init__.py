@@ -1,7 +1,9 @@
 """Training: what to descend, how to step, and the loop around it."""
 
 from cnnjax.training import checkpoints, losses, metrics, schedules, scores
-from cnnjax.training.fit import DivergedError, duration, evaluate, fit, totals
+from cnnjax.training.devices import choose_devices, limit_devices
+from cnnjax.training.evaluation import evaluate, totals
+from cnnjax.training.fit import DivergedError, duration, fit
 from cnnjax.training.optimizers import (
     OPTIMIZERS,
     SCHEDULES,
@@ -66,6 +68,7 @@ __all__ = [
     "binary_classification",
     "chain",
     "checkpoints",
+    "choose_devices",
     "classification",
     "constrain_max_norm",
     "create_optimizer",
@@ -76,6 +79,7 @@ __all__ = [
     "fit",
     "ftrl",
     "l1_decay",
+    "limit_devices",
     "losses",
     "merge",
     "metrics",

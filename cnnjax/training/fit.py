@@ -2,20 +2,23 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from cnnjax.data import batch_indices, padded_batches
+from cnnjax.data import batch_indices
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
 from cnnjax.training import checkpoints
+from cnnjax.training.devices import Placement, check_divides, choose_devices
+from cnnjax.training.evaluation import checked_totals
 from cnnjax.training.lines import Line, Sums, append_line, measured, read_lines, write_lines
 from cnnjax.training.state import TrainState, Variables, merge, trained_variables
-from cnnjax.training.steps import Augment, Batch, evaluate_batches, train_steps
+from cnnjax.training.steps import Augment, Batch, train_steps
 from cnnjax.training.tasks import Task
 
 CHECKPOINT = "checkpoint"
@@ -75,6 +78,7 @@ def fit(
     log_every: int = 50,
     directory: Path | None = None,
     checkpoint_seconds: float = 10.0,
+    devices: Sequence[jax.Device] | None = None,
     on_steps: Callable[[int], None] = lambda step: None,
     report: Callable[[str], None] = lambda message: None,
 ) -> tuple[TrainState, list[Line]]:
@@ -103,6 +107,8 @@ def fit(
       log_every: steps between lines of metrics.
       directory: for `metrics.jsonl` and the checkpoint; nothing is written without it.
       checkpoint_seconds: a checkpoint is written with the first line after so many seconds.
+      devices: to divide each batch among, see `cnnjax.training.devices`; by default all of this
+        process, as `choose_devices` says. What comes out is the same, to rounding.
       on_steps: called with the number of steps taken so far, after every call of the loop.
       report: called with a sentence about anything unusual, e.g. a damaged checkpoint.
 
@@ -121,7 +127,12 @@ def fit(
         )
     for targets in (train[1], *([] if validation is None else [validation[1]])):
         task.check((len(targets), network.num_classes), targets)
-    frozen = frozen or {}
+    frozen, placement = frozen or {}, None
+    devices = choose_devices(batch_size) if devices is None else devices
+    if len(devices) > 1:
+        check_divides(batch_size, len(devices))
+        placement = Placement(devices)
+        state, train, frozen, validation = placement.everywhere((state, train, frozen, validation))
     size = int(train[1].shape[0])
     taken, lines = 0, []
 
@@ -143,7 +154,7 @@ def fit(
         state, log = train_steps(
             state,
             *train,
-            jnp.asarray(indices),
+            jnp.asarray(indices) if placement is None else placement.divided(indices),
             jnp.int32(count),
             frozen,
             network=network,
@@ -151,6 +162,7 @@ def fit(
             optimizer=optimizer,
             start=start,
             augment=augment,
+            placed=placement and placement.shardings,
         )
         log = {name: np.asarray(values)[:count] for name, values in log.items()}
         _check_finite(log["loss"], taken)
@@ -170,7 +182,10 @@ def fit(
         if last or (evaluate_every and taken % evaluate_every == 0):
             variables = merge(trained_variables(state), frozen)
             if validation is not None:
-                found = task.report(_totals(network, task, variables, validation, start))
+                found = checked_totals(
+                    network, task, variables, validation, start, placement=placement
+                )
+                found = task.report(found)
                 line |= {f"validation_{name}": value for name, value in found.items()}
             if measure is not None:
                 line |= measured(measure(variables), line)
@@ -180,65 +195,7 @@ def fit(
             if time.monotonic() - saved >= checkpoint_seconds and not last:
                 checkpoints.save(directory / CHECKPOINT, state)
                 saved = time.monotonic()
-    return state, lines
-
-
-def evaluate(
-    network: Network,
-    task: Task,
-    variables: Variables,
-    data: Batch,
-    *,
-    start: str | None = None,
-    batch_size: int = 256,
-) -> dict[str, float]:
-    """Means of loss and metrics in evaluation mode, every example counted exactly once.
-
-    As `totals`, reported.
-    """
-    return task.report(totals(network, task, variables, data, start=start, batch_size=batch_size))
-
-
-def totals(
-    network: Network,
-    task: Task,
-    variables: Variables,
-    data: Batch,
-    *,
-    start: str | None = None,
-    batch_size: int = 256,
-) -> dict[str, np.ndarray]:
-    """Sums of loss and metrics over all examples in evaluation mode, see `Task.sums`.
-
-    Args:
-      network: the composition.
-      task: loss and metrics.
-      variables: of the stages that run.
-      data: inputs `[N, ...]` and targets `[N, ...]`.
-      start: the first stage to run.
-      batch_size: examples at a time; counts do not depend on it, sums of reals to rounding.
-
-    Raises:
-      CnnjaxError: targets that do not suit the task and the network.
-    """
-    task.check((len(data[1]), network.num_classes), data[1])
-    return _totals(network, task, variables, data, start, batch_size)
-
-
-def _totals(
-    network: Network,
-    task: Task,
-    variables: Variables,
-    data: Batch,
-    start: str | None,
-    batch_size: int = 256,
-) -> dict[str, np.ndarray]:
-    """`totals` of targets that have been checked: the check brings them to the host."""
-    indices, mask = padded_batches(len(data[1]), batch_size)
-    sums = evaluate_batches(
-        variables, *data, indices, mask, network=network, task=task, start=start
-    )
-    return {name: np.asarray(total) for name, total in sums.items()}
+    return state if placement is None else placement.back(state), lines
 
 
 def _next(taken: int, every: int) -> int:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import NamedSharding
 
 from cnnjax.models import Network
 from cnnjax.training.state import TrainState, Variables, merge
@@ -16,6 +18,18 @@ Batch = tuple[jax.Array, jax.Array]
 
 Augment = Callable[[jax.Array, jax.Array], jax.Array]
 """(key, images `[N, H, W, C]`) -> images, e.g. of `cnnjax.data.augment`."""
+
+
+class Shardings(NamedTuple):
+    """Of a training on several devices.
+
+    Attributes:
+      batch: of arrays whose first axis is that of the examples.
+      whole: of what each device has all of.
+    """
+
+    batch: NamedSharding
+    whole: NamedSharding
 
 
 def scale_pixels(images: jax.Array) -> jax.Array:
@@ -100,7 +114,7 @@ def train_step(
 
 @partial(
     jax.jit,
-    static_argnames=("network", "task", "optimizer", "start", "augment"),
+    static_argnames=("network", "task", "optimizer", "start", "augment", "placed"),
     donate_argnames="state",
 )
 def train_steps(
@@ -116,6 +130,7 @@ def train_steps(
     optimizer: optax.GradientTransformation,
     start: str | None = None,
     augment: Augment | None = None,
+    placed: Shardings | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Takes `count` steps in one compiled loop on a data set that lies on the device.
 
@@ -134,6 +149,7 @@ def train_steps(
       optimizer: as in `train_step`.
       start: as in `train_step`.
       augment: as in `train_step`.
+      placed: of a batch and of the state, where there are several devices.
 
     Returns:
       The state, and the sums of each step, `[most steps, ...]` each, 0 from `count` on.
@@ -149,7 +165,8 @@ def train_steps(
     )
 
     def batch(i: jax.Array) -> Batch:
-        return _rows(inputs, indices[i]), targets[indices[i]]
+        rows = _rows(inputs, indices[i]), targets[indices[i]]
+        return rows if placed is None else jax.lax.with_sharding_constraint(rows, placed.batch)
 
     shapes = jax.eval_shape(lambda s: step(s, batch(0))[1], state)
     log = jax.tree.map(lambda a: jnp.zeros((len(indices), *a.shape), a.dtype), shapes)
@@ -159,6 +176,8 @@ def train_steps(
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         state, log = carry
         state, sums = step(state, batch(i))
+        if placed is not None:
+            state = jax.lax.with_sharding_constraint(state, placed.whole)
         return state, {name: log[name].at[i].set(value) for name, value in sums.items()}
 
     return jax.lax.fori_loop(0, count, body, (state, log))

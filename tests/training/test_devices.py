@@ -1,0 +1,79 @@
+"""A training on eight devices is the training on one. The devices are made of this processor, in a
+process of their own, because JAX counts devices once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from cnnjax import CnnjaxError
+from cnnjax.training.devices import check_divides, choose_devices, limit_devices
+
+PROGRAM = Path(__file__).parent / "devices_program.py"
+WAYS = ("eight", "three", "resumed")
+
+
+@pytest.fixture(scope="module")
+def trainings(tmp_path_factory):
+    """{way: (lines of metrics, arrays at the end)}, and what was said of a batch in parts."""
+    folder = tmp_path_factory.mktemp("devices")
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, PROGRAM, folder], env=environment, check=True)
+    found = json.loads((folder / "said.json").read_text())
+    for way in ("one", *WAYS):
+        found[way] = found[way], dict(np.load(folder / f"{way}.npz"))
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_any_number_of_devices_gives_the_same_trajectory(trainings, way):
+    (lines, arrays), (other_lines, other_arrays) = trainings["one"], trainings[way]
+    assert [line["step"] for line in other_lines] == [1, 2, 3, 4, 5, 6]
+    for line, other in zip(lines, other_lines, strict=True):
+        assert line.keys() == other.keys()
+        for name in line.keys() - {"devices"}:
+            assert other[name] == pytest.approx(line[name], rel=1e-4), (way, line["step"], name)
+    assert arrays.keys() == other_arrays.keys()
+    assert any("mean" in name for name in arrays)  # of batch norm
+    for name, array in arrays.items():
+        np.testing.assert_allclose(other_arrays[name], array, rtol=2e-4, atol=2e-5, err_msg=name)
+
+
+def test_every_example_is_evaluated_once_on_any_number_of_devices(trainings):
+    (lines, _), (others, _) = trainings["one"], trainings["eight"]
+    assert others[-1]["validation_accuracy"] == lines[-1]["validation_accuracy"]
+
+
+def test_each_device_holds_the_state_and_works_on_a_part_of_the_batch(trainings):
+    for way, count in (("one", 1), ("three", 3), ("eight", 8), ("resumed", 2)):
+        assert trainings[way][0][-1]["devices"] == count
+    assert trainings["devices of the state at the end"] == 1
+    assert trainings["examples of a batch on each device"] == [3] * 8
+
+
+def test_by_default_as_many_devices_are_used_as_divide_the_batch(trainings):
+    assert trainings["chosen of 8 for 30"] == 6
+    assert trainings["chosen of 8 for 24, of at most 2"] == 2
+
+
+def test_a_batch_that_cannot_be_divided_names_what_can():
+    with pytest.raises(CnnjaxError, match="give 128 examples, or 5 devices"):
+        check_divides(125, 8)
+    with pytest.raises(CnnjaxError, match=r"give 8 examples, or 1 device$"):
+        check_divides(1, 8)
+    check_divides(24, 8)
+
+
+def test_more_devices_than_there_are_is_one_line():
+    count = len(jax.local_devices()) + 1
+    with pytest.raises(CnnjaxError, match=f"{count} devices are asked for, and there"):
+        choose_devices(8, count)
+    with pytest.raises(CnnjaxError, match="give 1 to"), limit_devices(count):
+        pass
+    assert choose_devices(8 * count, None) == tuple(jax.local_devices())
