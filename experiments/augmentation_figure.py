@@ -1,6 +1,8 @@
 """The figure of the augmentation study, drawn from its two tables alone."""
 
+import textwrap
 from collections.abc import Collection, Sequence
+from functools import partial
 
 import numpy as np
 from augmentation_protocol import PARTS, SIZES
@@ -21,14 +23,16 @@ LOOKS = {
     "turned": Look("#b02418", "v", "", filled=False),
     "others": Look("#777777", "o", ""),
 }
+LETTERS = 48
+"""Of the title above a panel."""
 NAMES = {"rotate": "rotated", "shift": "shifted", "flip": "mirrored", "turn": "turned"}
 
 
 def draw(
     rows: Sequence[Row], curves: Sequence[Row], title: str, harmful: Collection[str] = ("flip",)
 ) -> Figure:
-    """Three panels, or four where characters have twins: the lecture's two curves, each part alone,
-    each part left out, and whose accuracy it costs.
+    """The lecture's two curves; each part alone; each part left out; and where characters have
+    twins, whose accuracy it costs. A panel for each of these of which there are runs.
 
     Args:
       rows: of results.csv.
@@ -36,38 +40,51 @@ def draw(
       title: says on what the runs were made.
       harmful: the arms that make another class of an image of this data set.
     """
+    alone = [*PARTS, *(["all-flip"] if "flip" in harmful else []), "all", "turn"]
+    alone = [arm for arm in alone if changes(rows, arm, "none", "full")]
+    parts = [part for part in PARTS if changes(rows, "all", f"all-{part}", "full")]
     twins = [arm for arm in TWINS if changes(rows, arm, "none", "full", TWINS[arm])]
+    panels = [partial(_draw_curves, rows=rows, curves=curves, kept=kept_arm(harmful))]
+    if alone:
+        panels.append(partial(_draw_alone, rows=rows, arms=alone))
+    if parts:
+        panels.append(partial(_draw_left_out, rows=rows, parts=parts))
+    if twins:
+        panels.append(partial(_draw_twins, rows=rows, arms=twins))
     with house_style():
-        figure = Figure(figsize=(16.5 if twins else 13.0, 4.6), layout="constrained")
-        panels = figure.subplots(1, 4 if twins else 3)
-        _draw_curves(panels[0], rows, curves, kept_arm(harmful))
-        alone = [*PARTS, *(["all-flip"] if "flip" in harmful else []), "all", "turn"]
-        alone = [arm for arm in alone if changes(rows, arm, "none", "full")]
-        parts = [part for part in PARTS if changes(rows, "all", f"all-{part}", "full")]
-        names = [
-            NAMES.get(arm, {"all": "all\nthree"}.get(arm, "rotated,\nshifted")) for arm in alone
-        ]
-        _draw_sizes(panels[1], [(rows, arm, "none") for arm in alone], names)
-        panels[1].set_title("(2) Each alone, together, and turned by 180°")
-        panels[1].set_ylabel("above training without (points)")
-        _draw_sizes(
-            panels[2],
-            [(rows, "all", f"all-{part}") for part in parts],
-            [NAMES[part] for part in parts],
-        )
-        panels[2].set_title("(3) Which part earns its keep")
-        panels[2].set_ylabel("all three − the two others (points)")
-        panels[2].set_xlabel("the part")
-        if twins:
-            _draw_twins(panels[3], rows, twins)
-        figure.suptitle(title, fontsize=11, x=0.01, ha="left")
+        figure = Figure(figsize=(2.5 + 3.5 * len(panels), 4.6), layout="constrained")
+        for number, draw_panel in enumerate(panels, 1):
+            axes = figure.add_subplot(1, len(panels), number)
+            draw_panel(axes)
+            axes.set_title(f"({number}) {axes.get_title(loc='left')}")
+        lines = textwrap.fill(title, LETTERS * len(panels))
+        figure.suptitle(lines, fontsize=11, x=0.01, ha="left")
     return figure
+
+
+def _draw_alone(axes: Axes, rows: Sequence[Row], arms: Sequence[str]) -> None:
+    others = {"all": "all\nthree", "all-flip": "rotated,\nshifted"}
+    names = [{**NAMES, **others}[arm] for arm in arms]
+    _draw_sizes(axes, [(rows, arm, "none") for arm in arms], names)
+    several = "Each alone, together, and turned by 180°"
+    axes.set_title(several if "turn" in arms else "What augmentation brings")
+    axes.set_ylabel("above training without (points)")
+
+
+def _draw_left_out(axes: Axes, rows: Sequence[Row], parts: Sequence[str]) -> None:
+    arms = [(rows, "all", f"all-{part}") for part in parts]
+    _draw_sizes(axes, arms, [NAMES[part] for part in parts])
+    axes.set_title("Which part earns its keep")
+    axes.set_ylabel("all three − the two others (points)")
+    axes.set_xlabel("the part")
 
 
 def _draw_curves(axes: Axes, rows: Sequence[Row], curves: Sequence[Row], kept: str) -> None:
     for arm in dict.fromkeys(("none", kept, "all")):
         look = LOOKS[arm]
         runs = {row["run"] for row in rows if (row["arm"], row["size"]) == (arm, "full")}
+        if not runs:
+            continue
         mine = [row for row in curves if row["run"] in runs]
         name = {"none": "none", "all": "all three"}.get(arm, "rotated and shifted")
         for measure, line in (("test_accuracy", "-"), ("train_accuracy", ":")):
@@ -95,7 +112,7 @@ def _draw_curves(axes: Axes, rows: Sequence[Row], curves: Sequence[Row], kept: s
             axes.plot(steps, [float(np.mean(group)) for group in found], **style)
     axes.set_xlabel("steps")
     axes.set_ylabel("accuracy (%)")
-    axes.set_title("(1) Full training set: mean, range of the seeds")
+    axes.set_title("Full training set: mean, range of the seeds")
     low, high = axes.get_ylim()
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= 100])
     axes.set_ylim(low - 0.4 * (high - low), high)  # room for the legend
@@ -127,7 +144,7 @@ def _draw_twins(axes: Axes, rows: Sequence[Row], arms: Sequence[str]) -> None:
     axes.set_xticks(range(len(arms)), [NAMES[arm] for arm in arms])
     axes.set_xlim(-0.6, len(arms) - 0.4)
     axes.set_ylabel("above training without (points)")
-    axes.set_title("(4) On which characters, full training set")
+    axes.set_title("On which characters, full training set")
     _headroom(axes)
     axes.legend(loc="upper right", ncols=2)
 

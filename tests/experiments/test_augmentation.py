@@ -192,6 +192,16 @@ def test_the_figure_has_a_panel_for_the_twins_where_there_are_any():
     assert len(draw(without, curves(without), "photographs", ["turn"]).axes) == 3
 
 
+def test_the_figure_has_panels_only_for_the_arms_that_were_run():
+    two = [row for row in rows({"all": 8.0}, twins=False) if row["arm"] in ("none", "all")]
+    figure = draw(two, curves(two), "photographs", ["turn"])
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [title[:3] for title in titles] == ["(1)", "(2)"]
+    assert "rotated and shifted" not in " ".join(figure.axes[0].get_legend_handles_labels()[1])
+    one = [row for row in two if row["arm"] == "none"]
+    assert len(draw(one, curves(one), "photographs", ["turn"]).axes) == 1
+
+
 def test_the_smoke_run_leaves_a_whole_study(smoked):
     names = {path.name for path in smoked.iterdir()}
     assert {"results.csv", "curves.csv", "figure.svg", "figure.png", "report.json"} <= names
