@@ -39,6 +39,7 @@ from cnnjax.training.state import (
     partition,
     trained_variables,
 )
+from cnnjax.training.statistics import renew_statistics
 from cnnjax.training.steps import scale_pixels, train_step, train_steps
 from cnnjax.training.tasks import (
     LAST_LAYERS,
@@ -91,6 +92,7 @@ __all__ = [
     "partition",
     "rate_in_state",
     "regression",
+    "renew_statistics",
     "rmsprop",
     "scale_by_stage",
     "scale_pixels",

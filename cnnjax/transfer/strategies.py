@@ -21,13 +21,13 @@ import numpy as np
 from cnnjax.data import Dataset
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
-from cnnjax.training import Variables
+from cnnjax.training import Variables, classification, renew_statistics
 from cnnjax.training.lines import Line
 from cnnjax.transfer.audit import FreezeAudit
 from cnnjax.transfer.feature_store import FeatureStore
 from cnnjax.transfer.features import prefix_features
 from cnnjax.transfer.heads import Head, new_head
-from cnnjax.transfer.phases import Phase, Phased, judged, train_in_phases
+from cnnjax.transfer.phases import Phase, Phased, judge, judged, train_in_phases
 from cnnjax.transfer.probes import check_classes
 from cnnjax.transfer.recipes import Recipe
 from cnnjax.transfer.surgery import initialise
@@ -189,6 +189,8 @@ def from_scratch(
 
     The same network with fresh weights, and a head for the data set's classes. All stages learn at
     `recipe.learning_rate`; a recipe with `thaw` is an error. Arguments are those of `fine_tune`.
+    Of a network with batch norm the running statistics are taken anew before it is measured, see
+    `cnnjax.training.renew_statistics`; measurements along the way have them as they then were.
     """
     began = time.monotonic()
     check_classes(train, test)
@@ -213,6 +215,14 @@ def from_scratch(
         on_steps=on_steps,
         report=report,
     )
+    if "batch_stats" in found.variables:
+        renewed = renew_statistics(
+            network, found.variables, train.images, batch_size=recipe.batch_size, seed=seed
+        )
+        held_out = jnp.asarray(test.images), jnp.asarray(test.labels)
+        found = found._replace(
+            variables=renewed, judged=judge(network, classification, renewed, held_out)
+        )
     return _result(network, found, began)
 
 

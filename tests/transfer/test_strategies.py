@@ -9,6 +9,7 @@ import pytest
 import cnnjax
 from cnnjax import CnnjaxError
 from cnnjax.data.augment import flip
+from cnnjax.training import renew_statistics
 from cnnjax.transfer import (
     FeatureStore,
     Recipe,
@@ -17,6 +18,7 @@ from cnnjax.transfer import (
     initialise,
     new_head,
     predict_as_is,
+    prefix_features,
     probe,
 )
 
@@ -204,3 +206,14 @@ def test_answers_that_leave_it_open_are_an_error(network, pretrained, sets, answ
 def test_training_and_test_images_are_of_the_same_classes(network, pretrained, sets, two_classes):
     with pytest.raises(CnnjaxError, match="3 classes"):
         fine_tune(network, pretrained, sets[0], two_classes[1], last=1, recipe=RECIPE, seed=0)
+
+
+def test_from_scratch_a_short_training_is_measured_with_statistics_of_its_images(sets):
+    network = cnnjax.create("resnet20", num_classes=5)
+    found = from_scratch(network, *sets, recipe=RECIPE, seed=5)
+    fresh = renew_statistics(
+        found.network, found.variables, sets[0].images, batch_size=RECIPE.batch_size, seed=5
+    )
+    chex.assert_trees_all_equal(found.variables, fresh)
+    logits = prefix_features(found.network, found.variables, sets[1].images, "fc")
+    np.testing.assert_array_equal(found.predictions, logits.argmax(axis=1))
