@@ -15,6 +15,9 @@ Every arm learns from 100 to 2,000 images, the same ones for a seed; smaller set
 larger ones. All arms but the features take the same number of steps, unless --convnet-steps gives
 the cheap network more.
 
+The running statistics of a network from scratch are taken anew after its last step, and only then:
+along the way it is measured with those that it has.
+
 Deviations from the blog: a logistic regression, where it has 256 hidden units and dropout; two
 outputs and softmax for its one sigmoid; momentum along a cosine, where it has RMSProp; steps where
 it has 50 epochs; its augmentation (shear 0.2 degrees, zoom 0.2, mirroring) with --augment only, as

@@ -62,7 +62,7 @@ def _draw_sizes(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xlabel("training images, all classes together")
     axes.set_ylabel("test accuracy (%), means and 95 % intervals")
     axes.set_title("(1) How little data is enough?")
-    axes.legend(loc="lower right")
+    _legend_below(axes)
 
 
 def _draw_curves(axes: Axes, rows: Sequence[Row], curves: Sequence[Row]) -> None:
@@ -81,6 +81,14 @@ def _draw_curves(axes: Axes, rows: Sequence[Row], curves: Sequence[Row]) -> None
     axes.set_xlabel(f"share of the training (%), {largest:,} training images")
     axes.set_ylabel("accuracy (%), points are runs, lines means")
     axes.set_title("(2) Learning curves: test images")
+    _legend_below(axes)
+
+
+def _legend_below(axes: Axes) -> None:
+    """The legend under all that is drawn."""
+    low, high = axes.get_ylim()
+    axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= high])
+    axes.set_ylim(low - 0.4 * (high - low), high)
     axes.legend(loc="lower right")
 
 
