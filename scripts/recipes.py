@@ -206,7 +206,7 @@ def _percent(run: Run) -> float:
 
 
 def _without_seed(config: dict[str, object]) -> dict[str, object]:
-    return {k: v for k, v in config.items() if k not in ("seed", "out", "data")}
+    return {k: v for k, v in config.items() if k not in ("seed", "data", *train.NO_MATTER)}
 
 
 def run(config: Config) -> None:

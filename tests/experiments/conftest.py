@@ -13,6 +13,20 @@ from transferability import Config
 
 from cnnjax.data.randomness import stream
 
+SMOKE_BY_CI = {"test_augmentation.py", "test_little_data.py", "test_optimizers.py"} | {
+    "test_translation.py"
+}
+"""Whose whole smoke form is for `-m slow`: .ci/run goes through every one on the command line, and
+those of the other studies show here that a study leaves its files and is not done twice."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        whole = {"smoked", "finished"} & set(getattr(item, "fixturenames", ()))
+        if item.path.name in SMOKE_BY_CI and whole:
+            item.add_marker(pytest.mark.slow)
+
+
 SCRIPT = Path(__file__).parents[2] / "experiments" / "transferability.py"
 CLASSES = 6
 

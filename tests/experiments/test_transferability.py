@@ -189,6 +189,7 @@ def test_one_run_alone_says_which_runs_must_come_before(config, tmp_path):
     assert not (tmp_path / "out" / "runs").exists()
 
 
+@pytest.mark.slow
 def test_runs_taken_one_by_one_by_a_scheduler_give_the_same_results(config, tmp_path, capsys):
     part = config(network="mlp", steps=30, splits=1, treatments=("AnB",))
     for name in ("baseB", "baseA", "A1B"):  # bases in any order

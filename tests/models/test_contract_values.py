@@ -24,8 +24,8 @@ SHORT = {  # of each family what makes the shortest network with all of its part
 }
 EVERY = [pytest.param(name, marks=pytest.mark.slow) for name in cnnjax.list_models()]
 SHORTENED = [
-    "short densenet_bc_100_12",
     "short resnet20",
+    pytest.param("short densenet_bc_100_12", marks=pytest.mark.slow),
     pytest.param("short efficientnet_b0", marks=pytest.mark.slow),  # a minute to compile
 ]
 CLASSES = 4

@@ -179,12 +179,14 @@ def by_hand(variables, x, blocks):
     return pooled @ params["fc"]["kernel"] + params["fc"]["bias"]
 
 
+@pytest.mark.slow
 def test_densenet_bc_computes_section_3():
     net = SmallBC()
     variables = drawn(net)
     close(net.apply(variables, images()), by_hand(variables, images(), net.blocks))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variant", "epsilon"), [("torchvision", 1e-5), ("keras", 1.001e-5)])
 def test_the_stem_of_imagenet_computes_table_1(variant, epsilon):
     net = Small(variant=variant)

@@ -65,6 +65,7 @@ def test_a_convolution_s_input_is_dropped_number_by_number_and_scaled_up():
     assert (np.asarray(layer.apply(variables, x, train=False)) == 3.0).all()
 
 
+@pytest.mark.slow
 def test_without_training_the_dropout_makes_no_difference_and_in_training_it_does():
     x = jax.random.normal(jax.random.key(2), (3, 8, 8, 1))
     plain = DropoutConvNet(**SMALL)

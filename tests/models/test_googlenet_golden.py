@@ -19,6 +19,7 @@ def torchvisions(golden):
     return theirs, net, theirs.variables(net, torchvision_name, FORMS)
 
 
+@pytest.mark.slow
 def test_torchvision_computes_the_same_stage_by_stage(torchvisions):
     theirs, net, variables = torchvisions
     assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == theirs.parameters

@@ -48,6 +48,7 @@ def test_the_mlp_begins_with_he_variance():
         assert np.asarray(params[stage]["kernel"]).var() == pytest.approx(2 / fan_in, rel=0.02)
 
 
+@pytest.mark.slow
 def test_alexnet_small_begins_at_nearly_uniform_predictions():
     net = cnnjax.create("alexnet_small", num_classes=50)
     images = jax.random.uniform(jax.random.key(1), (64, 20, 20, 1), minval=-1)

@@ -121,6 +121,7 @@ def test_dropout_is_keras():
     assert cnnjax.create("mobilenet").layers()["fc"].dropout == 0.001
 
 
+@pytest.mark.slow
 def test_timm_computes_the_same_stage_by_stage(golden):
     other, net = golden("timm_mobilenetv1_100"), cnnjax.create("mobilenet", variant="timm")
     assert other.parameters == parameters(net)

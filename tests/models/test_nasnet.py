@@ -74,6 +74,7 @@ def traced():
     return {s.name: jax.tree.map(jnp.shape, s.outputs) for s in trace(SMALL, SMALL.image)}
 
 
+@pytest.mark.slow
 def test_a_cell_hands_on_its_maps_and_those_of_the_cell_in_front(traced):
     assert traced["conv0"] == (1, 19, 22, 6)
     assert traced["cell_stem_0"] == ((1, 19, 22, 6), (1, 10, 11, 8))

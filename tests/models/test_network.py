@@ -54,6 +54,7 @@ def test_slices_at_any_cuts_compose_to_the_whole_and_need_only_their_own_variabl
     assert jnp.array_equal(x, net.apply(variables, images))
 
 
+@pytest.mark.slow  # sampled cuts of the smaller networks are above
 @pytest.mark.parametrize("cut", range(1, 8))
 def test_alexnet_composes_at_every_cut(made, cut):
     net, variables, images = made("alexnet")

@@ -63,6 +63,7 @@ def test_a_folder_in_use_is_refused(run_script, tmp_path):
     assert "is not empty; choose another --out" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_flag_that_the_training_does_not_take_is_one_line(run_script, tmp_path):
     done = run_script(SCRIPT, "--out", tmp_path / "out", "--flags=--optimizer sdg")
     assert done.returncode == 2

@@ -81,7 +81,7 @@ def test_dtype_and_remat_are_the_networks():
         ({"epochs": 1.0}, "give one"),
         ({"network": "alexnet_small", "arguments": ()}, "it takes is 15 x 15; see --image"),
         ({"learning_rate": -1.0}, "expected a"),
-        ({"evaluations": 0}, "--evaluations is 0; give at least 1"),
+        ({"evaluations": 0}, "--evaluations is 0, which cannot be; give at least 1"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing_behind(config, changes, words):
