@@ -90,7 +90,7 @@ def kill_and_resume(start: Callable[[], subprocess.Popen], config: Config, secon
     Raises:
       CnnjaxError: it fails.
     """
-    moments, lines = random.Random(config.seed), config.out / KILLED
+    moments, folder = random.Random(config.seed), config.out / KILLED
     for kill in range(config.kills):
         process, moment = start(), moments.uniform(0, seconds)
         try:
@@ -98,7 +98,7 @@ def kill_and_resume(start: Callable[[], subprocess.Popen], config: Config, secon
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            steps = [line["step"] for line in read_lines(lines)]
+            steps = [line["step"] for line in read_lines(folder)]
             where = f"after step {steps[-1]}" if steps else "before its first step"
             print(f"kill {kill + 1}: {moment:.1f} s after the start, {where}", flush=True)
         else:

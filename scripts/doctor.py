@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
-from doctor_checks import Finding, caches, data_sets, packages, training, weights
+from doctor_checks import Finding, caches, data_sets, packages, tilde, training, weights
 from rich.console import Console
 
 from cnnjax.command import main
@@ -71,7 +71,7 @@ def devices() -> Iterator[Finding]:
     try:
         found = machine()
     except RuntimeError as error:  # a plugin that finds no device, or another's
-        yield Finding("backend", " ".join(str(error).split())[:300], "broken")
+        yield Finding("backend", tilde(" ".join(str(error).split())[:300]), "broken")
         return
     yield Finding("backend", jax.default_backend())
     yield Finding("devices", "{devices} x {device}, {cpu_cores} processor cores".format(**found))
@@ -84,7 +84,7 @@ def variables() -> Iterator[Finding]:
     """Of the environment, those that change what JAX or the project does."""
     names = [name for name in sorted(os.environ) if name in VARIABLES or name.startswith("JAX_")]
     for name in names:
-        yield Finding(name, os.environ[name])
+        yield Finding(name, tilde(os.environ[name]))
     if not names:
         yield Finding("none", "of JAX_..., " + ", ".join(VARIABLES))
 

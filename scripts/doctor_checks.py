@@ -128,7 +128,7 @@ def training() -> Iterator[Finding]:
         )
     except Exception as error:  # whatever a driver, a compiler or a full memory raises
         says = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        yield Finding("lenet5 on digits", says, "broken")
+        yield Finding("lenet5 on digits", tilde(says), "broken")
         return
     first, last = lines[0]["loss"], lines[-1]["loss"]
     speed = (STEPS - 1) * BATCH / (marks[-1] - marks[1])

@@ -116,7 +116,9 @@ def summarise(
             compare(one, advice, options, rows, test_to_train) for one in said.decisions
         )
         disagreement, silent = said.disagreement, said.silent
-    spoilt = tuple(entry for entry in entries if _is_spoilt(entry, rows, options, test_to_train))
+    spoilt = tuple(
+        entry for entry in entries if _is_spoilt(entry, rows, advice, options, test_to_train)
+    )
     return Summary(entries, advice, size, likeness, counsels, disagreement, silent, spoilt)
 
 
@@ -147,12 +149,14 @@ def _entry(
 
 
 def _is_spoilt(
-    entry: Entry, rows: Sequence[Row], options: Mapping[str, Option], test_to_train: float
+    entry: Entry,
+    rows: Sequence[Row],
+    advice: Advice,
+    options: Mapping[str, Option],
+    test_to_train: float,
 ) -> bool:
     start = [name for name, option in options.items() if option.stage is not None][-1]
-    if entry.loss is None or entry.option.case not in (2, 3):
-        return False
-    if not any(row["option"] == start for row in rows):
+    if entry.option.case not in (2, 3) or entry.loss is None or advice.standing(start) is None:
         return False
     lead = difference(rows, entry.option.name, start, test_to_train=test_to_train)
     return lead.interval().high < 0

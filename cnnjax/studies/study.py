@@ -128,13 +128,13 @@ def conduct(declare: Callable[[Config], Study], config: Config) -> None:
         return
     if config.only is not None:
         study.plan.find(config.only)
-    claim_folder(config.out, study.name, study.config)
     steps = {name: int(run.config["steps"]) for name, run in study.plan.runs.items()}
-    with StudyProgress(
+    progress = StudyProgress(
         study.plan, console, study.examples_per_step, steps, config.only, study.brief
-    ) as watcher:
-        folder.watcher = watcher
-        with limit_devices(config.devices):
+    )
+    with limit_devices(config.devices):
+        claim_folder(config.out, study.name, study.config)
+        with progress as folder.watcher:
             if config.only is not None:
                 folder.execute_one(config.only)
             else:

@@ -13,9 +13,9 @@ from transferability import Config
 
 from cnnjax.data.randomness import stream
 
-SMOKE_BY_CI = {"test_augmentation.py", "test_little_data.py", "test_optimizers.py"} | {
-    "test_translation.py"
-}
+SMOKE_BY_CI = tuple(
+    f"test_{name}.py" for name in ("augmentation", "little_data", "optimizers", "translation")
+)
 """Whose whole smoke form is for `-m slow`: .ci/run goes through every one on the command line, and
 those of the other studies show here that a study leaves its files and is not done twice."""
 

@@ -62,10 +62,12 @@ def test_weights_that_are_there_are_named(hasty_doctor, monkeypatch, tmp_path):
     from cnnjax.pretrained.downloads import place_of
     from cnnjax.pretrained.passports import passports
 
-    monkeypatch.setenv("CNNJAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CNNJAX_CACHE", str(tmp_path / "home" / "cache"))
     published = next(p for p in passports() if p.url)
     place_of(published).parent.mkdir(parents=True)
     place_of(published).write_bytes(b"0" * 2**20)
     done = hasty_doctor("--json")
     assert published.network in findings(done, "weights")
+    assert findings(done, "environment")["CNNJAX_CACHE"]["says"] == "~/cache"
+    assert str(tmp_path) not in done.stdout
     assert "1 files, 1.0 MiB" in findings(done, "caches")["downloaded weights"]["says"]

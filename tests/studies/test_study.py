@@ -140,6 +140,13 @@ def test_an_unknown_run_is_refused_before_anything_is_written(config):
     assert not config.out.exists()
 
 
+def test_devices_that_are_not_there_are_refused_before_a_folder_is_made(config):
+    elsewhere = config.out.with_name("elsewhere")
+    with pytest.raises(CnnjaxError, match="99 devices are asked for"):
+        conduct(declare, replace(config, devices=99, out=elsewhere))
+    assert not elsewhere.exists()
+
+
 def test_the_command_names_the_flags_that_are_not_as_by_default():
     config = Config(seed=1, smoke=True, gains=(2.0, 4.5), out=Path("x"), only="y", list=True)
     assert command_line(config, "toy") == (
