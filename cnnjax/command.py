@@ -144,6 +144,8 @@ def _hanging(block: str) -> str:
         return ""
     indent = len(block) - len(block.lstrip())
     name, gap, text = block.lstrip().partition("  ")
+    if not gap:  # a command
+        return " " * (indent + 4)
     return " " * (indent + len(name + gap + text) - len(text.lstrip()))
 
 

@@ -239,3 +239,8 @@ def test_a_page_fills_its_lines_and_keeps_its_paragraphs_and_lists(width):
     (first,) = [i for i, line in enumerate(lines) if line.startswith("  one ")]
     assert lines[first + 1].startswith("         words")  # hangs below its own text
     assert lines[first - 1].endswith("on:")
+
+
+def test_a_command_in_a_page_goes_on_a_little_further_in():
+    text = "Do:\n  python scripts/train.py --network lenet5"
+    assert command.page(text, 30) == "Do:\n  python scripts/train.py\n      --network lenet5"
