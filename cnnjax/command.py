@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import jax
 import tyro
+from filelock import FileLock, Timeout
 
 from cnnjax.data.cache import cache_dir
 from cnnjax.errors import CnnjaxError
@@ -33,16 +34,16 @@ NO_COMPILE_CACHE = "--no-compile-cache"
 def main(config: type[Config], run: Callable[[Config], None], description: str) -> None:
     """Reads the command line into `config`, a frozen dataclass, and runs it.
 
-    A user's mistake is one line on standard error and exit status 2. Ctrl-C says how to go on and
-    exits with 130, at once: whatever a command writes must be whole or not there at any moment.
-    Every command takes --no-compile-cache.
+    A user's mistake is one line on standard error and exit status 2. Ctrl-C, or the SIGTERM of a
+    scheduler, says how to go on and exits with 130 or 143, at once: whatever a command writes must
+    be whole or not there at any moment. Every command takes --no-compile-cache.
 
     Args:
       config: its fields are the flags, its field docstrings their help.
       run: the command.
       description: the head of --help; see `page`.
     """
-    previous = signal.signal(signal.SIGINT, _stop)
+    previous = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     given = [argument for argument in sys.argv[1:] if argument != NO_COMPILE_CACHE]
     try:
         if {"-h", "--help"} & set(given):
@@ -65,7 +66,8 @@ def main(config: type[Config], run: Callable[[Config], None], description: str) 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 _KEPT = (
@@ -174,9 +176,24 @@ def _keep_compiled() -> None:
     with suppress(OSError, RuntimeError):  # RuntimeError: there is no home directory
         folder = cache_dir() / "compiled" / _processor()
         folder.mkdir(parents=True, exist_ok=True)
+        _drop_half_written(folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_compilation_cache_max_size", COMPILED_BYTES)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING)
+
+
+def _drop_half_written(folder: Path) -> None:
+    """Removes programs that a killed process, or a full disk, has left half-written.
+
+    JAX writes NAME-cache and then NAME-atime. Where the second is missing, the first may be half
+    a program, which JAX would try in vain at every start, and no program could be kept any more:
+    it looks for the second of each when it makes room.
+    """
+    with suppress(Timeout), FileLock(folder / ".lockfile", timeout=0.5):  # JAX's own
+        names = {entry.name for entry in os.scandir(folder)}
+        for name in names:
+            if name.endswith("-cache") and f"{name.removesuffix('-cache')}-atime" not in names:
+                (folder / name).unlink()
 
 
 def _processor() -> str:
@@ -188,7 +205,7 @@ def _processor() -> str:
     return hashlib.sha256(known.encode()).hexdigest()[:12]
 
 
-def _stop(*_: object) -> None:
+def _stop(number: int, _: object) -> None:
     # Not by an exception: raised in a callback of JAX it would be lost, and raised while Orbax is
     # saving, its threads would print their tracebacks for as long as the interpreter shuts down.
     with suppress(RuntimeError):  # it is being written to at this moment
@@ -196,7 +213,7 @@ def _stop(*_: object) -> None:
     if sys.stdout.isatty():
         os.write(sys.stdout.fileno(), b"\x1b[?25h")  # the cursor, which a progress bar hides
     os.write(sys.stderr.fileno(), b"\nstopped; the same command goes on where it was\n")
-    os._exit(130)
+    os._exit(128 + number)
 
 
 def _fail(message: str) -> None:

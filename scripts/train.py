@@ -12,9 +12,9 @@ goes on where it was. Afterwards `python scripts/diagnose.py OUT` reads the curv
 network as numbers from -1 to 1. docs/recipes.md has commands that end at published accuracies.
 """
 
-import json
 import shutil
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,13 +23,20 @@ import jax
 from rich.console import Console
 from train_arguments import check_augmentation, make_network, read_arguments, read_augmentation
 from train_optimizer import learning_rate, make_optimizer
-from train_results import draw_curve, keep_weights, measure, on_device
+from train_results import (
+    draw_curve,
+    is_finished,
+    keep_weights,
+    measure,
+    on_device,
+    write_result,
+)
 from training_bar import TrainingBar
 
 from cnnjax import command
 from cnnjax.command import at_least, check_numbers, unset
 from cnnjax.data import Splits, load, stratified_split
-from cnnjax.studies.folders import claim_folder, write_text
+from cnnjax.studies.folders import claim_folder, sole_process
 from cnnjax.studies.machine import machine
 from cnnjax.training import (
     checkpoints,
@@ -104,7 +111,16 @@ NO_MATTER = ("out", "devices", "checkpoint_seconds", "keep_checkpoint")
 
 def run(config: Config) -> None:
     """Trains what is not trained yet, then measures."""
+    with ExitStack() as held:
+        _run(config, held)
+
+
+def _run(config: Config, held: ExitStack) -> None:
     console = Console()
+
+    def report(message: str) -> None:
+        console.print(f"note: {message}", markup=False)
+
     check_numbers(config, evaluations=at_least(1), checkpoint_seconds=at_least(0))
     devices = choose_devices(config.batch_size, config.devices)
     data = with_validation(load(config.dataset, image_size=config.image_size))
@@ -131,7 +147,9 @@ def run(config: Config) -> None:
     recipe = {name: value for name, value in asdict(config).items() if name not in NO_MATTER}
     fingerprints = [train.fingerprint(), data.validation.fingerprint(), data.test.fingerprint()]
     claim_folder(config.out, "train", recipe | {"data": fingerprints})
-    if (config.out / RESULT).exists():
+    if jax.process_index() == 0:  # of the processes of one training the first writes
+        held.enter_context(sole_process(config.out))
+    if is_finished(config.out / RESULT, report):
         console.print(f"this training is finished: {config.out / RESULT}", highlight=False)
         return
 
@@ -159,7 +177,7 @@ def run(config: Config) -> None:
             checkpoint_seconds=config.checkpoint_seconds,
             devices=devices,
             on_steps=bar.show,
-            report=lambda message: console.print(f"note: {message}", markup=False),
+            report=report,
         )
     if config.keep_checkpoint:
         checkpoints.save(config.out / CHECKPOINT, state)
@@ -178,7 +196,7 @@ def run(config: Config) -> None:
         "test_images": len(data.test),
         "test": found,
     }
-    write_text(config.out / RESULT, json.dumps(result, indent=1) + "\n")
+    write_result(config.out / RESULT, result)
     if not config.keep_checkpoint:
         shutil.rmtree(config.out / CHECKPOINT, ignore_errors=True)  # the weights stand for it
     for name, value in found.items():

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -15,6 +16,7 @@ from cnnjax.models import Network
 from cnnjax.pretrained import Passport, Preprocessing
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.folders import write_text
+from cnnjax.studies.plans import digest
 from cnnjax.training import Variables, classification, metrics, totals
 from cnnjax.training.lines import Line
 
@@ -76,6 +78,31 @@ def keep_weights(
     )
     path = out / "weights.safetensors"
     pretrained.save(path, network, variables, passport, image_shape=image)
+
+
+def write_result(path: Path, result: Mapping[str, object]) -> None:
+    """Writes result.json, with a digest of all that it says.
+
+    Raises:
+      CnnjaxError: that cannot be written.
+    """
+    text = json.dumps({**result, "digest": digest(result)}, indent=1)
+    write_text(path, f"{text}\n")
+
+
+def is_finished(path: Path, report: Callable[[str], None]) -> bool:
+    """Whether there is a result, and whole; one that is damaged is told to `report`."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        written = result.pop("digest", None)
+        if result["test"] and written in (None, digest(result)):  # older files have none
+            return True
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    report(f"{path} is damaged; this training is done again")
+    return False
 
 
 def draw_curve(lines: Sequence[Line], name: str, found: dict[str, float], out: Path) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import jax
 import pytest
+from filelock import FileLock
 
 from cnnjax import command
 from cnnjax.errors import CnnjaxError
@@ -244,3 +245,28 @@ def test_a_page_fills_its_lines_and_keeps_its_paragraphs_and_lists(width):
 def test_a_command_in_a_page_goes_on_a_little_further_in():
     text = "Do:\n  python scripts/train.py --network lenet5"
     assert command.page(text, 30) == "Do:\n  python scripts/train.py\n      --network lenet5"
+
+
+def test_sigterm_says_how_to_go_on_and_is_status_143():
+    code = (
+        "import os, signal, sys; sys.argv = ['study.py']\n"
+        "from dataclasses import make_dataclass\n"
+        "from cnnjax.command import main\n"
+        "run = lambda config: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "main(make_dataclass('Config', [('n', int, 1)]), run, 'What it is.')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 143
+    assert done.stderr.strip() == "stopped; the same command goes on where it was"
+
+
+def test_compiled_programs_that_a_killed_process_left_half_written_are_removed(tmp_path):
+    for name in ("whole-cache", "whole-atime", "half-cache", "gone-atime"):
+        (tmp_path / name).write_bytes(b"")
+    command._drop_half_written(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()} - {".lockfile"}
+    assert left == {"whole-cache", "whole-atime", "gone-atime"}
+    (tmp_path / "half-cache").write_bytes(b"")
+    with FileLock(tmp_path / ".lockfile"):  # another process is just writing it
+        command._drop_half_written(tmp_path)
+    assert (tmp_path / "half-cache").exists()

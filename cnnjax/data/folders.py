@@ -48,7 +48,9 @@ def read_folder(path: str | Path, image_size: int | None = None) -> Splits:
             f"cannot read {error.filename!r}: {error.strerror}; expected a folder of class folders "
             "of images; check the path"
         ) from None
-    key = json.dumps([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+    # With the time of the last change to the file itself, which nobody can set: unpacking, copying
+    # and a clock that was set back can give another picture the old size and modification time.
+    key = json.dumps([(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats])
     return cached(f"folder {image_size} {root}", key, lambda: _decode(listings, image_size))
 
 

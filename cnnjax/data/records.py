@@ -52,7 +52,7 @@ def read_records(name: str, image_size: int | None = None) -> Splits:
             f"cannot read {str(directory)!r}: {error.strerror}; expected a prepared data set; "
             f"prepare it again: python scripts/prepare.py {name}"
         ) from None
-    key = json.dumps([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+    key = json.dumps([(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats])
     return cached(f"tfds {image_size} {directory}", key, lambda: _decode(builder, image_size))
 
 

@@ -3,9 +3,11 @@
 import json
 import os
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from cnnjax.errors import CnnjaxError
 
@@ -44,6 +46,30 @@ def claim_folder(root: Path, study: str, config: Mapping[str, object]) -> None:
         raise CnnjaxError(
             f"cannot write {root}: {error.strerror or error}; choose another --out"
         ) from None
+
+
+@contextmanager
+def sole_process(root: Path) -> Iterator[None]:
+    """Keeps every other process out of a folder. The system lets go of it when this one dies.
+
+    Raises:
+      CnnjaxError: another process is at work there, or it cannot be written.
+    """
+    lock = FileLock(root / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise CnnjaxError(
+            f"another process is at work in {root}; wait until it is done, or choose another --out"
+        ) from None
+    except OSError as error:
+        raise CnnjaxError(
+            f"cannot write {root}: {error.strerror or error}; choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_text(path: Path, text: str) -> None:

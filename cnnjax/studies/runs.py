@@ -227,6 +227,7 @@ class Folder:
         mark = directory / "identity"
         identity = self.plan.identities[name]
         same = mark.exists() and mark.read_bytes() == identity.encode()
+        checkpoints.settle(directory / CHECKPOINT)
         for entry in directory.iterdir():
             if entry.name != _LOCK and (not same or entry.name.startswith(".")):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

@@ -1,14 +1,19 @@
 """Checkpoints of any tree of arrays: written whole or not at all, and checked when they are read.
 
 Orbax writes and reads the arrays; beside them lies a manifest with the SHA-256 of every file. A
-checkpoint appears under its name by one rename, after everything in it is on disk.
+checkpoint appears under its name by one rename, after everything in it is on disk. One that takes
+the place of an older one does so by two, as a directory cannot be replaced in one step; `settle`
+mends what a process leaves that is killed between them.
 """
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import jax
@@ -19,6 +24,8 @@ import orbax.checkpoint as ocp
 from cnnjax.errors import CnnjaxError
 
 _MANIFEST = "manifest.json"
+_AGES = ("new", "old")
+_BESIDES = 2**20  # bytes on disk, at most, beside the arrays
 
 
 def save(path: Path, tree: object) -> None:
@@ -28,23 +35,51 @@ def save(path: Path, tree: object) -> None:
       CnnjaxError: the place cannot be written.
     """
     path = path.absolute()
-    temporary, trash = (path.with_name(f".{path.name}.{uuid.uuid4().hex}") for _ in range(2))
+    new, old = (path.with_name(f".{path.name}.{age}.{uuid.uuid4().hex}") for age in _AGES)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _check_room(path.parent, tree)
         with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(temporary, _storable(tree))
-        (temporary / _MANIFEST).write_text(json.dumps(_hashes(temporary), indent=1))
-        if path.exists():  # a directory cannot be replaced in one step: two renames are quick
-            path.rename(trash)
-        temporary.rename(path)
-    except OSError as error:
+            checkpointer.save(new, _storable(tree))
+        (new / _MANIFEST).write_text(json.dumps(_hashes(new), indent=1))
+        _flush(new)
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+    except Exception as error:  # Orbax passes on a full disk as errors of many kinds
+        if old.exists() and not path.exists():
+            old.rename(path)
         raise CnnjaxError(
-            f"cannot write the checkpoint {path}: {error.strerror or error}; "
+            f"cannot write the checkpoint {path}: {_reason(error)}; "
             "free space or choose a place that can be written"
         ) from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(trash, ignore_errors=True)
+        for left in (*_beginning_with(new), old):  # Orbax adds to the name while it writes
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def settle(path: Path) -> None:
+    """Mends what a process has left that was killed while it saved the checkpoint `path`.
+
+    Between the two renames there is none of that name, but a whole one beside it, new or old: it
+    takes its place. Whatever else is left is removed. To be called by the only process at work
+    there, before it looks for the checkpoint.
+    """
+    path = path.absolute()
+    for age in _AGES:
+        for left in _beginning_with(path.with_name(f".{path.name}.{age}.")):
+            with suppress(CnnjaxError, OSError):
+                if not path.exists():
+                    _check_whole(left)
+                    left.rename(path)
+    for left in _beginning_with(path.with_name(f".{path.name}.")):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _beginning_with(path: Path) -> list[Path]:
+    if not path.parent.is_dir():
+        return []
+    return [entry for entry in path.parent.iterdir() if entry.name.startswith(path.name)]
 
 
 def restore(path: Path, like: object) -> object:
@@ -61,10 +96,15 @@ def restore(path: Path, like: object) -> object:
     path = path.absolute()
     _check_whole(path)
     target = jax.tree.map(_describe, _storable(like))
-    with ocp.StandardCheckpointer() as checkpointer:
-        stored = checkpointer.metadata(path).item_metadata.tree
-        _check_same(path, stored, target)
-        restored = checkpointer.restore(path, target)
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            stored = checkpointer.metadata(path).item_metadata.tree
+            _check_same(path, stored, target)
+            restored = checkpointer.restore(path, target)
+    except CnnjaxError:
+        raise
+    except Exception as error:  # whatever Orbax makes of a format that it does not know
+        raise _unknown(path, error) from None
     return _usable(restored, like)
 
 
@@ -78,8 +118,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """
     path = path.absolute()
     _check_whole(path)
-    with ocp.StandardCheckpointer() as checkpointer:
-        leaves = jax.tree_util.tree_leaves_with_path(checkpointer.restore(path))
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            leaves = jax.tree_util.tree_leaves_with_path(checkpointer.restore(path))
+    except Exception as error:
+        raise _unknown(path, error) from None
     return {".".join(map(_name, keys)): np.asarray(leaf) for keys, leaf in leaves}
 
 
@@ -89,7 +132,9 @@ def _check_whole(path: Path) -> None:
     try:
         expected = json.loads((path / _MANIFEST).read_text())
         actual = _hashes(path)
-    except (OSError, ValueError):
+        if not isinstance(expected, dict):
+            raise ValueError("no object")
+    except (OSError, ValueError, RecursionError):
         raise CnnjaxError(
             f"the checkpoint {path} is incomplete: its manifest cannot be read; delete it and "
             "run again"
@@ -110,6 +155,41 @@ def _hashes(directory: Path) -> dict[str, str]:
                 digest = hashlib.sha256(file.read_bytes()).hexdigest()
                 hashes[file.relative_to(directory).as_posix()] = digest
     return hashes
+
+
+def _flush(directory: Path) -> None:
+    """Has the system write to disk what it still keeps in memory: it may lose power at any time."""
+    for root, _, files in os.walk(directory):
+        for name in (*files, "."):
+            handle = os.open(Path(root, name), os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def _check_room(directory: Path, tree: object) -> None:
+    """Where the disk is full already, Orbax would find out in several threads, each of which prints
+    pages of tracebacks."""
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(_storable(tree))) + _BESIDES
+    if shutil.disk_usage(directory).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, in one line; of what TensorStore says, what the system said to it."""
+    said = getattr(error, "strerror", None) or " ".join(str(error).split())
+    if system := re.search(r"([^:]+) \[os_error_code", said):
+        said = system[1].strip()
+    return said[:160] or type(error).__name__
+
+
+def _unknown(path: Path, error: Exception) -> CnnjaxError:
+    return CnnjaxError(
+        f"the checkpoint {path} is whole, but of a form that cannot be read here "
+        f"({_reason(error)}); read it with the version of the program that wrote it, or delete it "
+        "and run again"
+    )
 
 
 def _is_key(leaf: object) -> bool:

@@ -212,6 +212,8 @@ def _check_finite(losses: np.ndarray, taken: int) -> None:
 
 
 def _resume(path: Path, state: TrainState, report: Callable[[str], None]) -> tuple[TrainState, int]:
+    if jax.process_index() == 0:
+        checkpoints.settle(path)
     if not path.exists():
         return state, 0
     try:

@@ -3,7 +3,8 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -57,17 +58,37 @@ def read_lines(directory: Path) -> list[Line]:
 
 
 def append_line(directory: Path, line: Line) -> None:
-    """Adds a line to `directory`'s metrics."""
-    with (directory / METRICS_FILE).open("a") as file:
+    """Adds a line to `directory`'s metrics.
+
+    Raises:
+      CnnjaxError: it cannot be written.
+    """
+    with _told(directory), (directory / METRICS_FILE).open("a") as file:
         file.write(json.dumps(line) + "\n")
 
 
 def write_lines(directory: Path, lines: Iterable[Line]) -> None:
-    """Puts `lines` in place of `directory`'s metrics, whole or not at all."""
-    directory.mkdir(parents=True, exist_ok=True)
-    temporary = directory / f".{METRICS_FILE}"
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    os.replace(temporary, directory / METRICS_FILE)
+    """Puts `lines` in place of `directory`'s metrics, whole or not at all.
+
+    Raises:
+      CnnjaxError: they cannot be written.
+    """
+    with _told(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        temporary = directory / f".{METRICS_FILE}"
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        os.replace(temporary, directory / METRICS_FILE)
+
+
+@contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CnnjaxError(
+            f"cannot write {directory / METRICS_FILE}: {error.strerror or error}; free space or "
+            "choose a place that can be written"
+        ) from None
 
 
 def _read_line(text: str) -> Line | None:

@@ -136,3 +136,16 @@ def test_values_survive_bit_by_bit(trained, path):
     leaves = jax.tree.leaves(trained[1])
     assert sum(array.size for array in found.values()) == sum(leaf.size for leaf in leaves)
     assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
+
+
+def test_one_other_bit_in_a_weight_is_noticed(path):
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1  # of the last array: the file as such is whole
+    path.write_bytes(content)
+    with pytest.raises(CnnjaxError, match="an array is not what was written"):
+        pretrained.load("mlp", path)
+
+
+def test_older_files_have_no_digest(path):
+    change(path, digest=None)
+    assert pretrained.load("mlp", path).network.hidden == (7, 5)

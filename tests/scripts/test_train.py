@@ -28,6 +28,7 @@ from cnnjax.data import load
 from cnnjax.layers import ConvNorm, PoolDense
 from cnnjax.models import NETWORKS, Network
 from cnnjax.models.network import keep_auxiliary, wants_auxiliary
+from cnnjax.studies.plans import digest
 from cnnjax.training import checkpoints, classification, evaluate, fit
 from cnnjax.transfer import variable_shapes
 
@@ -55,6 +56,10 @@ def weights(settings):
         remat=settings.remat,
     )
     return checkpoints.restore(settings.out / "weights", variable_shapes(network, (12, 12, 1)))
+
+
+def said(capsys):
+    return " ".join(capsys.readouterr().out.split())
 
 
 def same(one, other):
@@ -118,6 +123,21 @@ def test_a_finished_training_is_not_done_again(trained, capsys):
     run(trained)
     assert "finished" in capsys.readouterr().out
     assert (trained.out / "result.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("harm", ["truncated", "another number"])
+def test_a_damaged_result_is_named_and_its_training_done_again(config, capsys, harm):
+    settings = config(steps=5, evaluations=1)
+    run(settings)
+    whole, path = result(settings), settings.out / "result.json"
+    text = path.read_text()
+    path.write_text(text[:40] if harm == "truncated" else text.replace('"steps": 5', '"steps": 6'))
+    run(settings)
+    assert f"note: {path} is damaged; this training is done again" in said(capsys)
+    assert result(settings)["test"] == whole["test"]
+    assert result(settings)["digest"] == digest(
+        {name: value for name, value in result(settings).items() if name != "digest"}
+    )
 
 
 def test_off_a_terminal_each_tenth_of_the_training_is_a_line(capsys):

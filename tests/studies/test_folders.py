@@ -1,11 +1,13 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from cnnjax.errors import CnnjaxError
-from cnnjax.studies.folders import claim_folder, write_text, write_whole
+from cnnjax.studies.folders import claim_folder, sole_process, write_text, write_whole
 
 CONFIG = {"network": "lenet5", "steps": 20, "epochs": None, "out": Path("x"), "layers": (1, 2)}
 
@@ -133,3 +135,32 @@ def test_a_file_that_cannot_be_written_is_an_error_that_names_it(tmp_path):
     assert os.listdir(tmp_path) == ["results.csv"]
     with pytest.raises(CnnjaxError, match="cannot write"):
         write_text(tmp_path / "nowhere" / "results.csv", "n\n")
+
+
+def test_of_two_processes_in_a_folder_the_second_is_told_so(tmp_path):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from cnnjax.studies.folders import sole_process\n"
+        "with sole_process(Path(sys.argv[1])):\n"
+        "    print('in', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"in\n"
+        with (
+            pytest.raises(CnnjaxError, match="another process is at work in"),
+            sole_process(tmp_path),
+        ):
+            pass
+        other.kill()
+    with sole_process(tmp_path):  # the lock of a dead process does not hold
+        assert (tmp_path / ".lock").exists()
+
+
+def test_a_folder_that_cannot_be_locked_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CnnjaxError, match="cannot write"), sole_process(tmp_path / "file"):
+        pass

@@ -1,6 +1,8 @@
 """Checkpoints: whole or not at all, and never cast, reshaped or half-read."""
 
+import json
 import os
+import shutil
 
 import chex
 import jax
@@ -11,6 +13,7 @@ import pytest
 from cnnjax import CnnjaxError
 from cnnjax.training import checkpoints
 
+TMP = ".orbax-checkpoint-tmp"  # what Orbax adds to a name while it writes
 TREE = {
     "params": {"conv": {"kernel": jnp.arange(6.0).reshape(2, 3)}},
     "half": jnp.ones(3, jnp.bfloat16),
@@ -100,3 +103,61 @@ def test_numpy_arrays_are_saved_too(tmp_path):
     checkpoints.save(tmp_path / "c", {"w": np.arange(3, dtype=np.float32)})
     like = {"w": jax.ShapeDtypeStruct((3,), jnp.float32)}
     assert checkpoints.restore(tmp_path / "c", like)["w"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("age", ["new", "old"])
+def test_a_kill_between_the_two_renames_of_a_checkpoint_loses_none(tmp_path, age):
+    checkpoints.save(tmp_path / "c", TREE)
+    (tmp_path / "c").rename(tmp_path / f".c.{age}.0123")
+    (tmp_path / f".c.new.4567{TMP}").mkdir()  # half-written
+    checkpoints.settle(tmp_path / "c")
+    assert os.listdir(tmp_path) == ["c"]
+    assert checkpoints.restore(tmp_path / "c", TREE)["step"] == 7
+
+
+def test_of_two_whole_checkpoints_beside_none_the_new_one_is_taken(tmp_path):
+    for age, step in (("old", 7), ("new", 8)):
+        checkpoints.save(tmp_path / "c", changed(step=jnp.int32(step)))
+        (tmp_path / "c").rename(tmp_path / f".c.{age}.0123")
+    checkpoints.settle(tmp_path / "c")
+    assert os.listdir(tmp_path) == ["c"]
+    assert checkpoints.restore(tmp_path / "c", TREE)["step"] == 8
+
+
+def test_half_a_checkpoint_takes_no_place(tmp_path):
+    checkpoints.save(tmp_path / "c", TREE)
+    (tmp_path / "c").rename(tmp_path / ".c.new.0123")
+    (tmp_path / ".c.new.0123" / "manifest.json").unlink()
+    checkpoints.settle(tmp_path / "c")
+    checkpoints.settle(tmp_path / "nowhere" / "c")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("manifest", ["[]", "3", '"a"', "[" * 10_000, "\0", "{"])
+def test_a_manifest_that_is_no_manifest_is_told(tmp_path, manifest):
+    checkpoints.save(tmp_path / "c", TREE)
+    (tmp_path / "c" / "manifest.json").write_text(manifest)
+    with pytest.raises(CnnjaxError, match="its manifest cannot be read"):
+        checkpoints.restore(tmp_path / "c", TREE)
+
+
+def test_a_checkpoint_of_a_form_that_is_not_known_is_told(tmp_path):
+    checkpoints.save(tmp_path / "c", TREE)
+    (tmp_path / "c" / "_METADATA").write_text('{"tree_metadata": 5}')
+    hashes = json.dumps(checkpoints._hashes(tmp_path / "c"))
+    (tmp_path / "c" / "manifest.json").write_text(hashes)
+    for read in (checkpoints.read, lambda path: checkpoints.restore(path, TREE)):
+        with pytest.raises(CnnjaxError, match="of a form that cannot be read here") as error:
+            read(tmp_path / "c")
+        assert "\n" not in str(error.value)
+
+
+def test_a_full_disk_is_one_line_before_anything_is_written(tmp_path, monkeypatch, capfd):
+    checkpoints.save(tmp_path / "c", TREE)
+    full = shutil.disk_usage(tmp_path)._replace(free=2**20)
+    monkeypatch.setattr("cnnjax.training.checkpoints.shutil.disk_usage", lambda path: full)
+    with pytest.raises(CnnjaxError, match="No space left on device; free space"):
+        checkpoints.save(tmp_path / "c", changed(step=jnp.int32(8)))
+    assert os.listdir(tmp_path) == ["c"]
+    assert checkpoints.restore(tmp_path / "c", TREE)["step"] == 7
+    assert capfd.readouterr().err == ""
