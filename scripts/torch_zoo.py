@@ -1,11 +1,14 @@
-"""Some networks of the zoo in PyTorch, without dropout, to compare speed with. Needs torch."""
+"""Some networks of the zoo in PyTorch, to compare speed with; dropout in VGG alone. Needs torch."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
+from torch_networks import torch_network
 
+import cnnjax
 from cnnjax.models.mobilenet import TABLE_1
 
 
@@ -42,10 +45,11 @@ class OptionA(nn.Module):
         return nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, more, more))
 
 
-def resnet20(classes: int) -> nn.Module:
+def resnet_cifar(classes: int, blocks: int) -> nn.Module:
+    """6 n + 2 layers (He et al. 2016, section 4.2): n blocks a group."""
     layers, inputs = [*conv_norm(3, 16, 3), nn.ReLU()], 16
     for maps in (16, 32, 64):
-        for _ in range(3):
+        for _ in range(blocks):
             stride = 1 if inputs == maps else 2
             body = [*conv_norm(inputs, maps, 3, stride), nn.ReLU(), *conv_norm(maps, maps, 3)]
             shortcut = nn.Identity() if stride == 1 else OptionA()
@@ -54,19 +58,25 @@ def resnet20(classes: int) -> nn.Module:
     return nn.Sequential(*layers, *head(64, classes))
 
 
-def resnext50(classes: int) -> nn.Module:
+def resnet_bottlenecks(classes: int, width: int, groups: int) -> nn.Module:
+    """50 layers; `width` maps within the first blocks, in so many groups."""
     layers, inputs = [*conv_norm(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)], 64
     for stage, blocks in enumerate((3, 4, 6, 3)):
-        width = 128 * 2**stage
+        inner, maps = width * 2**stage, 256 * 2**stage
         for block in range(blocks):
             stride = 2 if stage and not block else 1
-            body = [*conv_norm(inputs, width, 1), nn.ReLU()]
-            body += [*conv_norm(width, width, 3, stride, groups=32), nn.ReLU()]
-            body += conv_norm(width, 2 * width, 1)
-            shortcut = conv_norm(inputs, 2 * width, 1, stride) if not block else []
+            body = [*conv_norm(inputs, inner, 1), nn.ReLU()]
+            body += [*conv_norm(inner, inner, 3, stride, groups=groups), nn.ReLU()]
+            body += conv_norm(inner, maps, 1)
+            shortcut = conv_norm(inputs, maps, 1, stride) if not block else []
             layers.append(Residual(nn.Sequential(*body), nn.Sequential(*shortcut), nn.ReLU()))
-            inputs = 2 * width
+            inputs = maps
     return nn.Sequential(*layers, *head(inputs, classes))
+
+
+def vgg11(classes: int) -> nn.Module:
+    """Of any image size, as ours: PyTorch infers what fc6 takes at the first call."""
+    return torch_network(cnnjax.create("vgg11", num_classes=classes))
 
 
 def mobilenet(classes: int) -> nn.Module:
@@ -121,8 +131,11 @@ def efficientnet_b0(classes: int) -> nn.Module:
 ZOO: dict[str, Callable[[int], nn.Module]] = {
     "efficientnet_b0": efficientnet_b0,
     "mobilenet": mobilenet,
-    "resnet20": resnet20,
-    "resnext50_32x4d": resnext50,
+    "resnet20": partial(resnet_cifar, blocks=3),
+    "resnet50": partial(resnet_bottlenecks, width=64, groups=1),
+    "resnet56": partial(resnet_cifar, blocks=9),
+    "resnext50_32x4d": partial(resnet_bottlenecks, width=128, groups=32),
+    "vgg11": vgg11,
 }
 
 
@@ -138,6 +151,7 @@ def torch_functions(
     x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
     y = torch.from_numpy(labels.astype(np.int64))
     model, loss = ZOO[name](classes), nn.CrossEntropyLoss()
+    model.eval()(x[:1])
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum)
 
     def forward() -> torch.Tensor:
@@ -153,3 +167,49 @@ def torch_functions(
         return value.item()
 
     return forward, step
+
+
+def compiled_steps(
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    learning_rate: float,
+    momentum: float,
+    steps: int,
+    batch_size: int,
+    device: str,
+    dtype: str,
+) -> Callable[[], object] | None:
+    """A function that takes so many training steps on uint8 images `[N, H, W, C]` that lie on the
+    device: compiled, channels last, in `dtype` by autocast. None where torch has no such device."""
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        return None
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
+    y = torch.from_numpy(labels.astype(np.int64)).to(device)
+    model, loss = (
+        ZOO[name](classes).to(device, memory_format=torch.channels_last),
+        nn.CrossEntropyLoss(),
+    )
+    model.eval()(x[:1].float())
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum)
+    mixed = {"device_type": device, "dtype": getattr(torch, dtype), "enabled": dtype != "float32"}
+
+    @torch.compile
+    def value(pixels: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(**mixed):
+            return loss(model(pixels.float() / 127.5 - 1.0), targets)
+
+    def run() -> float:
+        model.train()
+        for step in range(steps):
+            begin = step * batch_size % (len(y) - batch_size + 1)
+            rows = slice(begin, begin + batch_size)
+            optimizer.zero_grad()
+            value(x[rows].contiguous(memory_format=torch.channels_last), y[rows]).backward()
+            optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return next(model.parameters()).flatten()[0].item()
+
+    return run

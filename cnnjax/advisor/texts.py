@@ -68,7 +68,7 @@ def describe(option: Option, network: str, stages: int) -> str:
         return f"keep the first {kept} stages, and fine-tune the last {option.last}, head included"
     if option.case == 3:
         return "fine-tune all stages from the pretrained weights"
-    return "train from scratch: the pretrained weights are of no use here"
+    return "train from scratch, without the pretrained weights"
 
 
 def verdict(summary: Summary, facts: Facts) -> list[str]:
@@ -104,6 +104,12 @@ def verdict(summary: Summary, facts: Facts) -> list[str]:
         )
     else:
         said.append("How sure is it? Not known: one split says nothing of the noise.")
+    if chosen.option.case == 4 and facts.epochs < facts.scratch_epochs:
+        said.append(
+            f"Fine-tuning had {facts.epochs:g} epochs and this {facts.scratch_epochs:g}: whether "
+            "the pretrained weights are a good start for as long a training, --epochs "
+            f"{facts.scratch_epochs:g} will tell."
+        )
     if summary.spoilt:
         named = ", ".join(entry.option.label for entry in summary.spoilt)
         said.append(

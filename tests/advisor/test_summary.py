@@ -1,5 +1,6 @@
 """What the advisor says of rows that are made up."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -217,6 +218,13 @@ def test_what_is_below_its_start_within_the_noise_is_not_complained_of():
 )
 def test_each_case_is_said_in_its_own_words(name, says):
     assert says in verdict(summary(**PROBES | {name.replace("-", "_"): 99.0}), FACTS)[0]
+
+
+def test_from_scratch_is_not_said_to_win_where_it_was_trained_for_longer():
+    found = summary(**PROBES, all=90.0, scratch=99.0)
+    assert "Fine-tuning had 5 epochs and this 15" in " ".join(verdict(found, FACTS))
+    evenly = verdict(found, dataclasses.replace(FACTS, epochs=15))
+    assert "Fine-tuning had" not in " ".join(evenly)
 
 
 def test_what_was_left_out_is_said_with_what_it_takes():

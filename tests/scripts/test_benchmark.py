@@ -136,18 +136,23 @@ def test_stock_layers_are_the_same_function_of_the_same_variables_and_none_of_cn
     "name",
     [
         "resnet20",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("efficientnet_b0", "mobilenet")),
-        pytest.param("resnext50_32x4d", marks=pytest.mark.slow),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("efficientnet_b0", "mobilenet", "resnet50", "resnet56")
+        ),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnext50_32x4d", "vgg11")),
     ],
 )
 def test_a_network_of_the_zoo_in_pytorch_has_as_many_parameters_as_ours(name):
-    pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
     from torch_zoo import ZOO
 
     net = cnnjax.create(name, num_classes=7)
     image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
     params = jax.eval_shape(net.init, jax.random.key(0), image)["params"]
-    theirs = sum(p.numel() for p in ZOO[name](7).parameters())
+    model = ZOO[name](7).eval()
+    model(torch.zeros(1, 3, 64, 64))
+    theirs = sum(p.numel() for p in model.parameters())
     assert sum(a.size for a in jax.tree.leaves(params)) == theirs
 
 
