@@ -23,7 +23,8 @@ from cnnjax.training.fit import CHECKPOINT
 
 Row = dict[str, str | int | float | None]
 
-_RESULT, _WEIGHTS, _LOCK = "result.json", "weights", ".lock"
+RESULT, IDENTITY, LOCK = "result.json", "identity", ".lock"
+_WEIGHTS = "weights"
 
 
 class Outcome(NamedTuple):
@@ -150,7 +151,7 @@ class Folder:
         directory = self._directory(run.name)
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            with FileLock(directory / _LOCK, blocking=False):
+            with FileLock(directory / LOCK, blocking=False):
                 if (row := self.finished(run.name)) is not None:
                     return row  # another process finished it in the meantime
                 return self._train(run, position, directory)
@@ -199,43 +200,48 @@ class Folder:
         if outcome.curve:
             result["curve"] = list(outcome.curve)
         result["digest"] = _digest(result)
-        write_text(directory / _RESULT, json.dumps(result, indent=1, default=str))
+        write_text(directory / RESULT, json.dumps(result, indent=1, default=str))
         shutil.rmtree(directory / CHECKPOINT, ignore_errors=True)  # the result stands for it
         return row
 
     def _stored(self, name: str) -> dict | None:
-        """What that run has left as its result: None if nothing, {} if it is damaged."""
-        try:
-            stored = json.loads((self._directory(name) / _RESULT).read_text())
-            return stored if stored["digest"] == _digest(stored) else {}
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
+        return read_result(self._directory(name))
 
     def _redo(self, name: str, error: CnnjaxError) -> None:
         """Does a finished run again because its weights cannot be read."""
         self.watcher.report(f"{error} (run {name} is done again)")
-        (self._directory(name) / _RESULT).unlink(missing_ok=True)
+        (self._directory(name) / RESULT).unlink(missing_ok=True)
         self._perform(self.plan.runs[name], list(self.plan.runs).index(name))
 
     def _clear(self, name: str, directory: Path) -> None:
         """Removes what a killed process has left half-written, and everything if it belongs to a
         run of the same name but another configuration."""
         if self._stored(name) == {}:
-            self.watcher.report(f"{directory / _RESULT} is damaged; run {name} is done again")
-        mark = directory / "identity"
+            self.watcher.report(f"{directory / RESULT} is damaged; run {name} is done again")
+        mark = directory / IDENTITY
         identity = self.plan.identities[name]
         same = mark.exists() and mark.read_bytes() == identity.encode()
         checkpoints.settle(directory / CHECKPOINT)
         for entry in directory.iterdir():
-            if entry.name != _LOCK and (not same or entry.name.startswith(".")):
+            if entry.name != LOCK and (not same or entry.name.startswith(".")):
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         if not same:
             write_text(mark, identity)
 
     def _directory(self, name: str) -> Path:
         return self.root / "runs" / name
+
+
+def read_result(directory: Path) -> dict | None:
+    """What the run in that directory has left as its result: None if nothing, {} if it is damaged;
+    otherwise its "row", its "identity" and, where it measured along the way, its "curve"."""
+    try:
+        stored = json.loads((directory / RESULT).read_text())
+        return stored if stored["digest"] == _digest(stored) else {}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _digest(result: dict) -> str:

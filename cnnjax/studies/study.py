@@ -14,19 +14,23 @@ and claims. Everything else is here, so that all studies are used alike: `--list
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, NamedTuple, TypeVar
 
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
 
 from cnnjax.command import Allowed, check_numbers, unset
+from cnnjax.errors import CnnjaxError
 from cnnjax.studies.display import StudyProgress, claims_table, percent, table
 from cnnjax.studies.figures import save_figure
 from cnnjax.studies.folders import claim_folder, write_text
+from cnnjax.studies.listing import plan_record, plan_table
 from cnnjax.studies.machine import machine
 from cnnjax.studies.plans import Plan
 from cnnjax.studies.results import Cell, write_results
@@ -47,6 +51,8 @@ class StudyConfig:
     """Where results.csv, the figure and the runs go; the same command goes on there."""
     list: bool = False
     """Print the plan with its cost, and run nothing."""
+    json: bool = False
+    """With --list: print it as JSON, for a program that hands out the runs; see docs/cluster.md."""
     devices: Annotated[int | None, unset("INT", "all that divide a batch evenly")] = None
     """So many devices share each step of a training."""
     only: Annotated[str | None, unset("NAME", "all runs")] = None
@@ -121,10 +127,17 @@ def conduct(declare: Callable[[Config], Study], config: Config) -> None:
         whatever ends a run.
     """
     check_numbers(config, seed=SEED)
-    study, console = declare(config), Console()
-    folder = Folder(study.plan, config.out, study.perform)
+    if config.json and not config.list:
+        raise CnnjaxError("--json is a form of the list; give --list with it")
+    with redirect_stdout(sys.stderr if config.json else sys.stdout):
+        study = declare(config)
+    folder, console = Folder(study.plan, config.out, study.perform), Console()
+    if config.json:
+        command = command_words(config, study.name, ("list", "json", "only"))
+        print(json.dumps(plan_record(study.name, command, folder), indent=1))
+        return
     if config.list:
-        console.print(_plan_table(study.plan, folder))
+        console.print(plan_table(folder))
         return
     if config.only is not None:
         study.plan.find(config.only)
@@ -163,28 +176,50 @@ def command_line(config: StudyConfig, name: str) -> str:
     >>> command_line(StudyConfig(seed=3, list=True), "dropout")
     'python experiments/dropout.py --seed 3'
     """
-    words = [f"python experiments/{name}.py"]
+    return shlex.join(command_words(config, name, ("out", "list", "json", "only", "devices")))
+
+
+def command_words(config: StudyConfig, name: str, without: Collection[str]) -> list[str]:
+    """The words of that command, without the flags named."""
+    words = ["python", f"experiments/{name}.py"]
     for field in fields(config):
         value = getattr(config, field.name)
-        if value == field.default or field.name in ("out", "list", "only", "devices"):
+        if value == field.default or field.name in without:
             continue
         words.append(f"--{field.name.replace('_', '-')}")
         if isinstance(value, tuple):
             words += map(str, value)
         elif value is not True:
             words.append(str(value))
-    return " ".join(words)
+    return words
+
+
+def _write_tables(study: Study, folder: Folder) -> tuple[Sequence[Row], Sequence[Row], list[Path]]:
+    """Writes the tables of all runs that are finished.
+
+    Other processes may be at work on other runs and write the tables as well. Each looks again
+    when it has written, so that whichever is last has written all.
+
+    Returns:
+      The rows of both tables, and what was written.
+    """
+    files = [folder.root / "results.csv"]
+    if study.curve_columns:
+        files.append(folder.root / "curves.csv")
+    while True:
+        finished = folder.rows()
+        rows, curves = study.derive(finished), folder.curves()
+        write_results(files[0], rows, study.columns)
+        if study.curve_columns:
+            write_results(files[1], curves, study.curve_columns)
+        if folder.rows() == finished:
+            return rows, curves, files
 
 
 def _report(study: Study, config: StudyConfig, folder: Folder, console: Console) -> None:
     """Writes the tables and, when the whole plan is done, draws and judges."""
     out = config.out
-    rows, curves = study.derive(folder.rows()), folder.curves()
-    written = [out / "results.csv"]
-    write_results(written[0], rows, study.columns)
-    if study.curve_columns:
-        written.append(out / "curves.csv")
-        write_results(written[1], curves, study.curve_columns)
+    rows, curves, written = _write_tables(study, folder)
     if len(rows) < len(study.plan):
         console.print(
             f"{len(rows)} of {len(study.plan)} runs are finished; the figure follows when all "
@@ -211,25 +246,3 @@ def _report(study: Study, config: StudyConfig, folder: Folder, console: Console)
     console.print(claims_table(report.claims, study.decided_by))
     for path in written:
         console.print(str(path), highlight=False, soft_wrap=True)
-
-
-def _plan_table(plan: Plan, folder: Folder) -> Table:
-    """The plan: every run, what it needs and what it costs."""
-    total = sum(run.cost for run in plan.runs.values())
-    rows = [
-        (
-            run.name,
-            " ".join(run.needs),
-            run.config["steps"],
-            _billions(run.cost),
-            "finished" if folder.finished(run.name) else "",
-        )
-        for run in plan.runs.values()
-    ]
-    title = f"{len(plan)} runs, {_billions(total)} billion multiply-adds in all"
-    return table(title, ("run", "needs", "steps", "billion multiply-adds", "state"), rows)
-
-
-def _billions(count: float) -> str:
-    count /= 1e9
-    return f"{count:,.0f}" if count >= 100 else f"{count:.2g}"

@@ -66,6 +66,11 @@ def timeless(rows: list[dict]) -> list[dict]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
+@pytest.fixture(scope="session")
+def toy_type() -> type[Toy]:
+    return Toy
+
+
 @pytest.fixture
 def toy(tmp_path: Path) -> Toy:
     return Toy(tmp_path / "study")

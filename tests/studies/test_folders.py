@@ -2,7 +2,9 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -101,6 +103,52 @@ def test_a_folder_that_another_process_claims_at_the_same_time_is_shared(tmp_pat
     monkeypatch.setattr(Path, "exists", slow)
     claim_folder(tmp_path, "transferability", CONFIG)
     assert os.listdir(tmp_path) == ["study.json"]
+
+
+def test_of_two_studies_that_claim_a_folder_at_the_same_time_the_second_is_refused(
+    tmp_path, monkeypatch
+):
+    link = os.link
+
+    def slow(*names):  # when ours is about to be written, the other writes its own
+        monkeypatch.setattr(os, "link", link)
+        claim_folder(tmp_path, "transferability", CONFIG)
+        link(*names)
+
+    monkeypatch.setattr(os, "link", slow)
+    message = refused(tmp_path, config=CONFIG | {"steps": 40})
+    assert "steps is 20 there and 40 here" in message
+    assert json.loads((tmp_path / "study.json").read_text())["config"]["steps"] == 20
+    assert os.listdir(tmp_path) == ["study.json"]
+
+
+def test_of_many_that_claim_a_folder_together_those_with_the_first_configuration_have_it(tmp_path):
+    def claim(root: Path, steps: int, gate: Barrier) -> int | None:
+        gate.wait()
+        try:
+            claim_folder(root, "transferability", CONFIG | {"steps": steps})
+        except CnnjaxError:
+            return None
+        return steps
+
+    with ThreadPoolExecutor(8) as pool:
+        for attempt in range(25):
+            root, gate = tmp_path / str(attempt), Barrier(8)
+            had = list(pool.map(claim, [root] * 8, [10, 20] * 4, [gate] * 8))
+            first = json.loads((root / "study.json").read_text())["config"]["steps"]
+            assert had == [first if steps == first else None for steps in [10, 20] * 4]
+            assert os.listdir(root) == ["study.json"]
+
+
+def test_where_files_have_one_name_only_a_folder_is_claimed_all_the_same(tmp_path, monkeypatch):
+    def link(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    claim_folder(tmp_path, "transferability", CONFIG)
+    claim_folder(tmp_path, "transferability", CONFIG)
+    assert os.listdir(tmp_path) == ["study.json"]
+    assert "steps is 20 there and 40 here" in refused(tmp_path, config=CONFIG | {"steps": 40})
 
 
 def test_a_text_is_written_whole_and_nothing_else_is_left(tmp_path):

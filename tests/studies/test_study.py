@@ -1,6 +1,7 @@
 """What every study does with its flags, on a study small enough to see through."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from cnnjax.errors import CnnjaxError
+from cnnjax.studies import study
 from cnnjax.studies.plans import Plan, Run
 from cnnjax.studies.results import read_results
 from cnnjax.studies.runs import Outcome, Row, Tools
@@ -109,6 +111,59 @@ def test_the_list_names_the_runs_and_writes_nothing(config, capsys):
     assert "6 runs, 6 billion multiply-adds in all" in out
     assert "gain3-seed1" in out
     assert not config.out.exists()
+
+
+def test_the_list_as_json_is_the_plan_with_levels_and_states_and_nothing_else(config, capsys):
+    conduct(declare, replace(config, only="gain1-seed0"))
+    capsys.readouterr()
+
+    def talkative(config: Config) -> Study:
+        print("cleaning the data")
+        warnings.warn("the data is old", stacklevel=2)
+        usual = declare(config)
+        top = Run("top", {"steps": 3}, needs=("gain1-seed0", "gain3-seed1"), cost=5.0)
+        return replace(usual, plan=Plan([*usual.plan.runs.values(), top]))
+
+    with pytest.warns(UserWarning, match="the data is old"):
+        conduct(talkative, replace(config, list=True, json=True, devices=2))
+    out, err = capsys.readouterr()
+    assert "cleaning the data" in err
+    plan = json.loads(out)
+    assert (plan["format"], plan["study"], plan["out"]) == (1, "toy", str(config.out))
+    assert plan["command"] == (
+        ["python", "experiments/toy.py", "--out", str(config.out), "--devices", "2"]
+    )
+    first, *_, last = plan["runs"]
+    assert first.pop("identity") == json.loads(
+        (config.out / "runs" / "gain1-seed0" / "result.json").read_text()
+    ).get("identity")
+    usual = {"needs": [], "level": 0, "steps": 2, "cost": 1e9, "state": "finished"}
+    assert first == {"name": "gain1-seed0"} | usual
+    assert last["needs"] == ["gain1-seed0", "gain3-seed1"]
+    assert (last["level"], last["state"], last["steps"]) == (1, "missing", 3)
+
+
+def test_json_without_the_list_is_refused_before_anything_is_done(config):
+    with pytest.raises(CnnjaxError, match="--json is a form of the list; give --list with it"):
+        conduct(declare, replace(config, json=True))
+    assert not config.out.exists()
+
+
+def test_a_table_written_while_another_process_finishes_a_run_has_that_run_in_the_end(
+    config, monkeypatch
+):
+    write, others = study.write_results, iter(["gain3-seed2", "gain1-seed1"])
+
+    def slow(*arguments):  # between our look at the runs and our table, the other does all of its
+        if other := next(others, None):
+            conduct(declare, replace(config, only=other))
+        write(*arguments)
+
+    monkeypatch.setattr(study, "write_results", slow)
+    conduct(declare, replace(config, only="gain3-seed1"))
+    found = {row["run"] for row in read_results(config.out / "results.csv")}
+    assert found == {"gain1-seed1", "gain3-seed1", "gain3-seed2"}
+    assert {row["run"] for row in read_results(config.out / "curves.csv")} == found
 
 
 def test_one_run_alone_gives_its_row_and_says_what_is_missing(config, capsys):
