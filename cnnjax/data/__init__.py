@@ -2,9 +2,10 @@
 
 from cnnjax.data.batches import batch_indices, padded_batches
 from cnnjax.data.cache import cache_dir
-from cnnjax.data.dataset import Dataset, Splits, stratified_split
+from cnnjax.data.dataset import Dataset
 from cnnjax.data.glyphs import GlyphStyle, glyphs
 from cnnjax.data.halves import group_halves, halves_from_file, random_halves
+from cnnjax.data.labelled import Splits, stratified_split
 from cnnjax.data.sources import load
 
 __all__ = [

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnjax.data.dataset import Dataset, Splits, arranged
+from cnnjax.data.dataset import Dataset
+from cnnjax.data.labelled import Splits, arranged
 from cnnjax.errors import CnnjaxError
 
 _KEYS = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test", "images", "labels", "classes")

@@ -13,7 +13,8 @@ import numpy as np
 import PIL
 from PIL import features
 
-from cnnjax.data.dataset import Dataset, Splits
+from cnnjax.data.dataset import Dataset
+from cnnjax.data.labelled import Splits
 
 
 def cache_dir() -> Path:

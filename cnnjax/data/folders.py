@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnjax.data.cache import cached
-from cnnjax.data.dataset import Dataset, Splits, arranged
+from cnnjax.data.dataset import Dataset
+from cnnjax.data.labelled import Splits, arranged
 from cnnjax.data.pictures import Picture, check_side, decode_parts
 from cnnjax.errors import CnnjaxError
 

@@ -16,7 +16,8 @@ from PIL import Image
 
 from cnnjax.data.alphabets import ALPHABETS, Character, distinct_characters, fonts_digest, shape
 from cnnjax.data.cache import cached
-from cnnjax.data.dataset import Dataset, Splits
+from cnnjax.data.dataset import Dataset
+from cnnjax.data.labelled import Splits
 from cnnjax.data.randomness import stream
 from cnnjax.errors import CnnjaxError
 

@@ -10,7 +10,8 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder
 
 from cnnjax.data.cache import cached
-from cnnjax.data.dataset import Dataset, Splits, arranged
+from cnnjax.data.dataset import Dataset
+from cnnjax.data.labelled import Splits, arranged
 from cnnjax.data.pictures import Picture, decode_parts
 from cnnjax.errors import CnnjaxError
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from cnnjax.data.alphabets import ALPHABETS
 from cnnjax.data.archives import read_archive
-from cnnjax.data.dataset import Dataset, Splits, arranged
+from cnnjax.data.dataset import Dataset
 from cnnjax.data.folders import read_folder
 from cnnjax.data.glyphs import glyphs
+from cnnjax.data.labelled import Splits, arranged
 from cnnjax.data.pictures import check_side, resized
 from cnnjax.errors import CnnjaxError
 

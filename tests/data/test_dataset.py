@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnjax.data import Dataset, Splits, stratified_split
-from cnnjax.data.dataset import arranged
+from cnnjax.data.labelled import arranged
 from cnnjax.errors import CnnjaxError
 
 
