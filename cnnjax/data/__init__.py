@@ -7,13 +7,17 @@ from cnnjax.data.glyphs import GlyphStyle, glyphs
 from cnnjax.data.halves import group_halves, halves_from_file, random_halves
 from cnnjax.data.labelled import Splits, stratified_split
 from cnnjax.data.sources import load
+from cnnjax.data.streamed import StreamedDataset
+from cnnjax.data.streaming import decoded_bytes, stream
 
 __all__ = [
     "Dataset",
     "GlyphStyle",
     "Splits",
+    "StreamedDataset",
     "batch_indices",
     "cache_dir",
+    "decoded_bytes",
     "glyphs",
     "group_halves",
     "halves_from_file",
@@ -21,4 +25,5 @@ __all__ = [
     "padded_batches",
     "random_halves",
     "stratified_split",
+    "stream",
 ]

@@ -6,8 +6,9 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import PIL
@@ -15,6 +16,8 @@ from PIL import features
 
 from cnnjax.data.dataset import Dataset
 from cnnjax.data.labelled import Splits
+
+T = TypeVar("T")
 
 
 def cache_dir() -> Path:
@@ -36,6 +39,21 @@ def cached(name: str, key: str, make: Callable[[], Splits]) -> Splits:
         key: everything that determines the arrays besides the name.
         make: makes the data set.
     """
+    return _cached(name, key, make, _arrays, _splits)
+
+
+def cached_array(name: str, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array that `make()` returns, from the cache when it is there; see `cached`."""
+    return _cached(name, key, make, lambda array: {"array": array}, lambda found: found["array"])
+
+
+def _cached(
+    name: str,
+    key: str,
+    make: Callable[[], T],
+    arrays: Callable[[T], dict[str, np.ndarray]],
+    from_arrays: Callable[[Mapping[str, np.ndarray]], T],
+) -> T:
     try:
         readable = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40]
         digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
@@ -43,11 +61,15 @@ def cached(name: str, key: str, make: Callable[[], Splits]) -> Splits:
     except RuntimeError:  # there is no home directory
         return make()
     key = f"{_made_by()} {key}"
-    splits = _read(path, key)
-    if splits is None:
-        splits = make()
-        _write(path, key, splits)
-    return splits
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if str(archive["key"]) == key:
+                return from_arrays(archive)
+    except Exception:  # not there, or whatever the zip reader raises over damaged bytes
+        pass
+    made = make()
+    _write(path, {"key": np.array(key)} | arrays(made))
+    return made
 
 
 @functools.cache
@@ -59,31 +81,28 @@ def _made_by() -> str:
     return f"{digest.hexdigest()} {PIL.__version__} {features.version('freetype2')}"
 
 
-def _read(path: Path, key: str) -> Splits | None:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            if str(archive["key"]) != key:
-                return None
-            classes, groups = (tuple(archive[name].tolist()) for name in ("classes", "groups"))
-            parts = {
-                part: Dataset(archive[f"{part}.images"], archive[f"{part}.labels"], classes, groups)
-                for part in Splits._fields
-                if f"{part}.images" in archive
-            }
-        return Splits(**{"validation": None, **parts})
-    except Exception:  # not there, or whatever the zip reader raises over damaged bytes
-        return None
+def _splits(archive: Mapping[str, np.ndarray]) -> Splits:
+    classes, groups = (tuple(archive[name].tolist()) for name in ("classes", "groups"))
+    parts = {
+        part: Dataset(archive[f"{part}.images"], archive[f"{part}.labels"], classes, groups)
+        for part in Splits._fields
+        if f"{part}.images" in archive
+    }
+    return Splits(**{"validation": None, **parts})
 
 
-def _write(path: Path, key: str, splits: Splits) -> None:
+def _arrays(splits: Splits) -> dict[str, np.ndarray]:
     arrays = {
-        "key": np.array(key),
         "classes": np.array(splits.train.classes),
         "groups": np.array(splits.train.groups, np.str_),
     }
     for part, dataset in splits._asdict().items():
         if dataset is not None:
             arrays |= {f"{part}.images": dataset.images, f"{part}.labels": dataset.labels}
+    return arrays
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

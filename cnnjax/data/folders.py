@@ -17,9 +17,17 @@ PARTS = {"train": "train", "validation": "validation", "val": "validation", "tes
 """Folder names of the optional upper level, and the part each holds."""
 
 
-class _Listing(NamedTuple):
+class Listing(NamedTuple):
+    """A part of a folder.
+
+    Attributes:
+        classes: the names of the class folders, in order.
+        files: the paths of the images, class by class.
+        labels: int32 `[files]`.
+    """
+
     classes: tuple[str, ...]
-    files: list[Path]
+    files: list[str]
     labels: np.ndarray
 
 
@@ -39,23 +47,40 @@ def read_folder(path: str | Path, image_size: int | None = None) -> Splits:
     """
     if image_size is not None:
         check_side(image_size)
-    root = Path(path).expanduser().absolute()
+    root, listings = list_folder(path)
+    files = [Path(file) for listing in listings.values() for file in listing.files]
     try:
-        listings = _list_parts(root)
-        files = [file for listing in listings.values() for file in listing.files]
         stats = [(str(file.relative_to(root)), file.stat()) for file in files]
     except OSError as error:
-        raise CnnjaxError(
-            f"cannot read {error.filename!r}: {error.strerror}; expected a folder of class folders "
-            "of images; check the path"
-        ) from None
+        raise _cannot_read(error) from None
     # With the time of the last change to the file itself, which nobody can set: unpacking, copying
     # and a clock that was set back can give another picture the old size and modification time.
     key = json.dumps([(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats])
     return cached(f"folder {image_size} {root}", key, lambda: _decode(listings, image_size))
 
 
-def _list_parts(root: Path) -> dict[str, _Listing]:
+def list_folder(path: str | Path) -> tuple[Path, dict[str, Listing]]:
+    """The absolute path, and the parts and classes that lie there, as `read_folder` says.
+
+    Raises:
+        CnnjaxError: no folder, no images, fewer than two classes, an empty class, or parts of
+            different classes.
+    """
+    root = Path(path).expanduser().absolute()
+    try:
+        return root, _list_parts(root)
+    except OSError as error:
+        raise _cannot_read(error) from None
+
+
+def _cannot_read(error: OSError) -> CnnjaxError:
+    return CnnjaxError(
+        f"cannot read {error.filename!r}: {error.strerror}; expected a folder of class folders "
+        "of images; check the path"
+    )
+
+
+def _list_parts(root: Path) -> dict[str, Listing]:
     if not root.is_dir():
         raise CnnjaxError(
             f"{str(root)!r} is no folder; expected a folder of class folders of images; check the "
@@ -83,7 +108,7 @@ def _list_parts(root: Path) -> dict[str, _Listing]:
     return listings
 
 
-def _list_classes(folder: Path) -> _Listing:
+def _list_classes(folder: Path) -> Listing:
     classes = _subfolders(folder)
     if len(classes) < 2:
         raise CnnjaxError(
@@ -98,7 +123,7 @@ def _list_classes(folder: Path) -> _Listing:
                 "images only; check the path, or move the images up"
             )
         images = [
-            file
+            str(file)
             for file in sorted(name.iterdir())
             if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
         ]
@@ -109,16 +134,16 @@ def _list_classes(folder: Path) -> _Listing:
             )
         files += images
         labels += [label] * len(images)
-    return _Listing(tuple(c.name for c in classes), files, np.array(labels, np.int32))
+    return Listing(tuple(c.name for c in classes), files, np.array(labels, np.int32))
 
 
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _decode(listings: dict[str, _Listing], image_size: int | None) -> Splits:
+def _decode(listings: dict[str, Listing], image_size: int | None) -> Splits:
     pictures = {
-        part: [Picture(str(file), file) for file in listing.files]
+        part: [Picture(file, Path(file)) for file in listing.files]
         for part, listing in listings.items()
     }
     parts = {

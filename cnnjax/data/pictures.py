@@ -3,6 +3,7 @@
 import io
 import itertools
 import warnings
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +53,65 @@ def decode_parts(parts: dict[str, list[Picture]], image_size: int | None) -> dic
                 place[:] = image.reshape(place.shape)
             decoded[part] = images
         return decoded
+
+
+class Geometry(NamedTuple):
+    """What pictures are made into.
+
+    Attributes:
+        mode: "L" for grey, "RGB" for colour.
+        side: of the square to scale to and cut out; None where nothing is scaled.
+        shape: (height, width, channels).
+    """
+
+    mode: str
+    side: int | None
+    shape: tuple[int, int, int]
+
+
+def settle(pictures: Iterable[Picture], image_size: int | None) -> Geometry:
+    """What `decode_parts` would make of these pictures, from as few of them as will tell.
+
+    With `image_size` one in colour is enough. Damaged ones are passed over.
+
+    Raises:
+        CnnjaxError: all of them are damaged.
+    """
+    size, side, mode, damaged = None, image_size, "L", None
+    for picture in pictures:
+        try:
+            own, coloured = _inspect(picture)
+        except CnnjaxError as error:
+            damaged = damaged or error
+            continue
+        size = size or own
+        if coloured:
+            mode = "RGB"
+        if side is None and own != size:
+            side = DEFAULT_SIDE
+        if mode == "RGB" and side is not None:
+            break
+    if size is None:
+        raise damaged or CnnjaxError("there is no picture; expected at least one")
+    width, height = (side, side) if side else size
+    return Geometry(mode, side, (height, width, len(mode)))
+
+
+def pixels(picture: Picture, geometry: Geometry) -> np.ndarray:
+    """A picture as `decode_parts` makes it: uint8 `[H, W, C]`.
+
+    Raises:
+        CnnjaxError: a picture that is damaged, too large to be decoded safely, or of another size
+            than the others where nothing is scaled (named).
+    """
+    image = _decode(picture, geometry.mode, geometry.side)
+    if image.shape[:2] != geometry.shape[:2]:
+        there, expected = (" x ".join(map(str, s[1::-1])) for s in (image.shape, geometry.shape))
+        raise CnnjaxError(
+            f"{picture.name!r} has {there} pixels; expected {expected} like the others; "
+            "give an image size, or take it away"
+        )
+    return image.reshape(geometry.shape)
 
 
 def _inspect(picture: Picture) -> tuple[tuple[int, int], bool]:

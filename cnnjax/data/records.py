@@ -39,6 +39,18 @@ def read_records(name: str, image_size: int | None = None) -> Splits:
         CnnjaxError: a data set that is not prepared (with the command that does it), was prepared
             in another format, has no picture with one class, or is damaged.
     """
+    builder, key = open_prepared(name)
+    directory = builder.data_path
+    return cached(f"tfds {image_size} {directory}", key, lambda: _decode(builder, image_size))
+
+
+def open_prepared(name: str) -> tuple[tfds.core.DatasetBuilder, str]:
+    """The prepared data set `name`, and what changes when its files do.
+
+    Raises:
+        CnnjaxError: a data set that is not prepared (with the command that does it), was prepared
+            in another format, or is damaged.
+    """
     builder = find_prepared(name, default_data_dir())
     if builder is None:
         raise CnnjaxError(
@@ -53,8 +65,9 @@ def read_records(name: str, image_size: int | None = None) -> Splits:
             f"cannot read {str(directory)!r}: {error.strerror}; expected a prepared data set; "
             f"prepare it again: python scripts/prepare.py {name}"
         ) from None
-    key = json.dumps([(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats])
-    return cached(f"tfds {image_size} {directory}", key, lambda: _decode(builder, image_size))
+    return builder, json.dumps(
+        [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats]
+    )
 
 
 def find_prepared(name: str, data_dir: Path) -> tfds.core.DatasetBuilder | None:
@@ -91,29 +104,47 @@ def find_prepared(name: str, data_dir: Path) -> tfds.core.DatasetBuilder | None:
 
 def _decode(builder: tfds.core.DatasetBuilder, image_size: int | None) -> Splits:
     info = builder.info
-    image, label = _keys(info)
+    image, label = picture_and_label(info)
     pictures: dict[str, list[Picture]] = {}
     labels: dict[str, np.ndarray] = {}
-    for part in PARTS:
-        if part in info.splits and info.splits[part].num_examples:
-            records = _records(builder, part, image, label)
-            pictures[part] = [
-                Picture(f"{info.name} {part} record {number}", record[image])
-                for number, record in enumerate(records)
-            ]
-            labels[part] = np.array([record[label] for record in records], np.int32)
-    if "train" not in pictures:
-        raise CnnjaxError(
-            f"the data set {info.name!r} has the parts {', '.join(info.splits)}; expected train; "
-            "choose another data set"
-        )
+    for part in parts_of(info):
+        records = _records(builder, part, image, label)
+        pictures[part] = [
+            Picture(record_name(info, part, number), record[image])
+            for number, record in enumerate(records)
+        ]
+        labels[part] = np.array([record[label] for record in records], np.int32)
     classes = tuple(info.features[label].names)
     images = decode_parts(pictures, image_size)
     return arranged({part: Dataset(images[part], labels[part], classes) for part in images})
 
 
-def _keys(info: tfds.core.DatasetInfo) -> tuple[str, str]:
-    """The names of the image and of the label."""
+def parts_of(info: tfds.core.DatasetInfo) -> list[str]:
+    """Those of `PARTS` that have examples.
+
+    Raises:
+        CnnjaxError: train is not among them.
+    """
+    parts = [part for part in PARTS if part in info.splits and info.splits[part].num_examples]
+    if "train" not in parts:
+        raise CnnjaxError(
+            f"the data set {info.name!r} has the parts {', '.join(info.splits)}; expected train; "
+            "choose another data set"
+        )
+    return parts
+
+
+def record_name(info: tfds.core.DatasetInfo, part: str, number: int) -> str:
+    """What a record is called in errors."""
+    return f"{info.name} {part} record {number}"
+
+
+def picture_and_label(info: tfds.core.DatasetInfo) -> tuple[str, str]:
+    """The names of the image and of the label.
+
+    Raises:
+        CnnjaxError: there is no picture with one class.
+    """
     supervised = info.supervised_keys
     keys = supervised if supervised and len(supervised) == 2 else ("image", "label")
     features = dict(info.features.items()) if hasattr(info.features, "items") else {}

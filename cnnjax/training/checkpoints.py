@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,10 +27,16 @@ from cnnjax.errors import CnnjaxError
 _MANIFEST = "manifest.json"
 _AGES = ("new", "old")
 _BESIDES = 2**20  # bytes on disk, at most, beside the arrays
+_BESIDE = "beside.json"
 
 
-def save(path: Path, tree: object) -> None:
+def save(path: Path, tree: object, beside: Mapping[str, object] | None = None) -> None:
     """Writes `tree` as the checkpoint `path`, a directory; an older one there is replaced.
+
+    Args:
+      path: of the checkpoint.
+      tree: of arrays.
+      beside: what else belongs to it, for JSON; `read_beside` gives it.
 
     Raises:
       CnnjaxError: the place cannot be written.
@@ -41,6 +48,8 @@ def save(path: Path, tree: object) -> None:
         _check_room(path.parent, tree)
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(new, _storable(tree))
+        if beside is not None:
+            (new / _BESIDE).write_text(json.dumps(beside))
         (new / _MANIFEST).write_text(json.dumps(_hashes(new), indent=1))
         _flush(new)
         if path.exists():
@@ -124,6 +133,17 @@ def read(path: Path) -> dict[str, np.ndarray]:
     except Exception as error:
         raise _unknown(path, error) from None
     return {".".join(map(_name, keys)): np.asarray(leaf) for keys, leaf in leaves}
+
+
+def read_beside(path: Path) -> dict[str, object] | None:
+    """What lies beside the arrays of the checkpoint `path`, None where nothing does.
+
+    Raises:
+      CnnjaxError: there is no checkpoint, or a file of it is missing or changed.
+    """
+    _check_whole(path)
+    file = path / _BESIDE
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def _check_whole(path: Path) -> None:

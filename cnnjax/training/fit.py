@@ -3,22 +3,23 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
-from cnnjax.data import batch_indices
+from cnnjax.data import StreamedDataset
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
 from cnnjax.training import checkpoints
 from cnnjax.training.devices import Placement, check_divides, choose_devices
-from cnnjax.training.evaluation import checked_totals
+from cnnjax.training.evaluation import checked_totals, targets_of
+from cnnjax.training.feeds import MOST_STEPS, Named, Resident, Streamed
 from cnnjax.training.lines import Line, Sums, append_line, measured, read_lines, write_lines
 from cnnjax.training.state import TrainState, Variables, merge, trained_variables
-from cnnjax.training.steps import Augment, Batch, train_steps
+from cnnjax.training.steps import Augment, Batch
 from cnnjax.training.tasks import Task
 
 CHECKPOINT = "checkpoint"
@@ -26,8 +27,7 @@ CHECKPOINT = "checkpoint"
 Measure = Callable[[Variables], Mapping[str, float]]
 """All variables, the frozen ones included -> numbers by name, a function of nothing else."""
 
-_MOST_STEPS = 512  # in one call of the compiled loop
-_CALL_SECONDS = 0.5  # what such a call should take, so that progress shows and Ctrl-C is heard
+_CALL_SECONDS = 0.5  # what a call should take, so that progress shows and Ctrl-C is heard
 
 
 class DivergedError(CnnjaxError):
@@ -61,7 +61,7 @@ def duration(
 
 def fit(
     state: TrainState,
-    train: Batch,
+    train: Batch | StreamedDataset,
     *,
     network: Network,
     task: Task,
@@ -72,7 +72,7 @@ def fit(
     frozen: Variables | None = None,
     start: str | None = None,
     augment: Augment | None = None,
-    validation: Batch | None = None,
+    validation: Batch | StreamedDataset | None = None,
     evaluate_every: int | None = None,
     measure: Measure | None = None,
     log_every: int = 50,
@@ -89,7 +89,9 @@ def fit(
 
     Args:
       state: where to begin; donated.
-      train: inputs `[N, ...]` and targets `[N, ...]`, held on the device.
+      train: inputs `[N, ...]` and targets `[N, ...]`, held on the device; or a stream of them,
+        which takes the same course. Of a stream, the lines of metrics have `corrupt_images`, how
+        many of the images so far could not be read, and its `reading` tells how fast it was.
       network: the composition.
       task: loss and metrics.
       optimizer: the one that `state` was created with.
@@ -99,7 +101,7 @@ def fit(
       frozen: variables of the stages that are run but not trained.
       start: the first stage to run, when the inputs are its predecessor's output.
       augment: changes the training images as they come, anew in every step; see `train_step`.
-      validation: inputs and targets to evaluate on.
+      validation: inputs and targets to evaluate on, or a stream.
       evaluate_every: steps between evaluations; by default only after the last step.
       measure: called at each evaluation, with or without `validation`, on the variables as they
         stand; what it gives joins the line of metrics under its own names. A resumed run has it
@@ -125,76 +127,85 @@ def fit(
             f"training starts at stage {start}, on features, and augmentation takes images; "
             "leave out `augment`, or run the frozen stages in every step instead"
         )
-    for targets in (train[1], *([] if validation is None else [validation[1]])):
+    for data in (train, *([] if validation is None else [validation])):
+        targets = targets_of(data)
         task.check((len(targets), network.num_classes), targets)
     frozen, placement = frozen or {}, None
     devices = choose_devices(batch_size) if devices is None else devices
     if len(devices) > 1:
         check_divides(batch_size, len(devices))
         placement = Placement(devices)
-        state, train, frozen, validation = placement.everywhere((state, train, frozen, validation))
-    size = int(train[1].shape[0])
-    taken, lines = 0, []
+        state, frozen = placement.everywhere((state, frozen))
+        if not isinstance(validation, StreamedDataset):
+            validation = placement.everywhere(validation)
+    if isinstance(train, StreamedDataset):
+        feed = Streamed(train, batch_size, seed, steps, placement)
+    else:
+        feed = Resident(train, batch_size, seed, placement)
+    taken, lines, left_out = 0, [], Named("it is left out")
 
-    # Order of resume: 1. the checkpoint, if it is whole; 2. else from the start; 3. the lines of
-    # metrics up to that step; later ones are computed again, and come out the same.
-    if directory is not None:
-        state, taken = _resume(directory / CHECKPOINT, state, report)
-        lines = [line for line in read_lines(directory) if line["step"] <= taken]
-        write_lines(directory, lines)
-
-    sums, saved = Sums(), time.monotonic()
-    rows, call_seconds_known = 1, False  # the first call compiles: keep it short
-    while taken < steps:
-        boundary = min(steps, *(_next(taken, n) for n in (log_every, evaluate_every) if n))
-        count = min(boundary - taken, rows)
-        began = time.monotonic()
-        indices = np.zeros((_MOST_STEPS, batch_size), np.int32)
-        indices[:count] = batch_indices(size, batch_size, seed, taken, taken + count)
-        state, log = train_steps(
-            state,
-            *train,
-            jnp.asarray(indices) if placement is None else placement.divided(indices),
-            jnp.int32(count),
-            frozen,
-            network=network,
-            task=task,
-            optimizer=optimizer,
-            start=start,
-            augment=augment,
-            placed=placement and placement.shardings,
-        )
-        log = {name: np.asarray(values)[:count] for name, values in log.items()}
-        _check_finite(log["loss"], taken)
-        sums.add(log)
-        taken += count
-        on_steps(taken)
-        if call_seconds_known:
-            per_step = (time.monotonic() - began) / count
-            rows = int(np.clip(_CALL_SECONDS / per_step, 1, _MOST_STEPS))
-        call_seconds_known = True
-
-        if taken < boundary:
-            continue
-        line = {"step": taken} | task.report(sums.total)
-        sums = Sums()
-        last = taken == steps
-        if last or (evaluate_every and taken % evaluate_every == 0):
-            variables = merge(trained_variables(state), frozen)
-            if validation is not None:
-                found = checked_totals(
-                    network, task, variables, validation, start, placement=placement
-                )
-                found = task.report(found)
-                line |= {f"validation_{name}": value for name, value in found.items()}
-            if measure is not None:
-                line |= measured(measure(variables), line)
-        lines.append(line)
+    with closing(feed):
+        # Order of resume: 1. the checkpoint, if it is whole; 2. else from the start; 3. the lines
+        # of metrics up to that step; later ones are computed again, and come out the same.
         if directory is not None:
-            append_line(directory, line)
-            if time.monotonic() - saved >= checkpoint_seconds and not last:
-                checkpoints.save(directory / CHECKPOINT, state)
-                saved = time.monotonic()
+            state, taken = _resume(directory / CHECKPOINT, state, feed, report)
+            lines = [line for line in read_lines(directory) if line["step"] <= taken]
+            write_lines(directory, lines)
+
+        sums, saved = Sums(), time.monotonic()
+        rows, call_seconds_known = 1, False  # the first call compiles: keep it short
+        while taken < steps:
+            boundary = min(steps, *(_next(taken, n) for n in (log_every, evaluate_every) if n))
+            count = min(boundary - taken, rows)
+            began = time.monotonic()
+            state, log = feed.take_steps(
+                state,
+                taken,
+                count,
+                frozen,
+                network=network,
+                task=task,
+                optimizer=optimizer,
+                start=start,
+                augment=augment,
+            )
+            _check_finite(log["loss"], taken)
+            sums.add(log)
+            taken += count
+            for message in feed.news():
+                report(message)
+            on_steps(taken)
+            if call_seconds_known:
+                per_step = (time.monotonic() - began) / count
+                rows = int(np.clip(_CALL_SECONDS / per_step, 1, MOST_STEPS))
+            call_seconds_known = True
+
+            if taken < boundary:
+                continue
+            line = {"step": taken} | task.report(sums.total) | feed.line()
+            sums = Sums()
+            last = taken == steps
+            if last or (evaluate_every and taken % evaluate_every == 0):
+                variables = merge(trained_variables(state), frozen)
+                if validation is not None:
+                    found = checked_totals(
+                        network, task, variables, validation, start, placement=placement
+                    )
+                    found = task.report(found)
+                    line |= {f"validation_{name}": value for name, value in found.items()}
+                    if isinstance(validation, StreamedDataset):
+                        corrupt = validation.reading.corrupt
+                        line["validation_corrupt_images"] = len(corrupt)
+                        for message in left_out.news(corrupt):
+                            report(message)
+                if measure is not None:
+                    line |= measured(measure(variables), line)
+            lines.append(line)
+            if directory is not None:
+                append_line(directory, line)
+                if time.monotonic() - saved >= checkpoint_seconds and not last:
+                    checkpoints.save(directory / CHECKPOINT, state, feed.position)
+                    saved = time.monotonic()
     return state if placement is None else placement.back(state), lines
 
 
@@ -211,13 +222,16 @@ def _check_finite(losses: np.ndarray, taken: int) -> None:
         )
 
 
-def _resume(path: Path, state: TrainState, report: Callable[[str], None]) -> tuple[TrainState, int]:
+def _resume(
+    path: Path, state: TrainState, feed: Resident | Streamed, report: Callable[[str], None]
+) -> tuple[TrainState, int]:
     if jax.process_index() == 0:
         checkpoints.settle(path)
     if not path.exists():
         return state, 0
     try:
         restored = checkpoints.restore(path, state)
+        feed.resume(checkpoints.read_beside(path), int(restored.step))
     except CnnjaxError as error:
         report(f"{error} (it is ignored: this training starts from the beginning)")
         return state, 0

@@ -1,5 +1,10 @@
+import io
+
 import pytest
+import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordWriter
 from PIL import Image
+from tensorflow_datasets.proto import tf_example_pb2
 
 from cnnjax.data import load
 from cnnjax.errors import CnnjaxError
@@ -56,3 +61,73 @@ def refused():
         assert "\n" not in str(caught.value)
 
     return check
+
+
+def _png(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def _prepared(data_dir, parts, name="tiny", features=None, encode=_png):
+    """What TensorFlow Datasets prepares in the array_record format, written without TensorFlow.
+
+    `parts` gives the images and labels of each part.
+    """
+    folder = data_dir / name / "1.0.0"
+    folder.mkdir(parents=True)
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=folder, dataset_name=name, filetype_suffix="array_record"
+    )
+    infos = []
+    for part, (images, labels) in parts.items():
+        path = folder / f"{name}-{part}.array_record-00000-of-00001"
+        writer = ArrayRecordWriter(str(path), "group_size:1")
+        for image, label in zip(images, labels, strict=True):
+            example = tf_example_pb2.Example()
+            example.features.feature["image"].bytes_list.value.append(encode(image))
+            example.features.feature["label"].int64_list.value.append(int(label))
+            writer.write(example.SerializeToString())
+        writer.close()
+        infos.append(
+            tfds.core.SplitInfo(
+                name=part,
+                shard_lengths=[len(labels)],
+                num_bytes=path.stat().st_size,
+                filename_template=template,
+            )
+        )
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder,
+        features=features
+        or tfds.features.FeaturesDict(
+            {
+                "image": tfds.features.Image(shape=(None, None, 3)),
+                "label": tfds.features.ClassLabel(names=["cat", "dog"]),
+            }
+        ),
+        split_infos=infos,
+        filename_template=None,
+        supervised_keys=("image", "label"),
+        check_data=False,
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def png():
+    """`png(pixels)`: the bytes of the picture."""
+    return _png
+
+
+@pytest.fixture(scope="session")
+def prepared():
+    """`prepared(data_dir, {part: (images, labels)}, ...)`: a data set of TensorFlow Datasets."""
+    return _prepared
+
+
+@pytest.fixture
+def data_dir(tmp_path, monkeypatch):
+    """Where prepared data sets are."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "prepared"))
+    return tmp_path / "prepared"

@@ -1,13 +1,9 @@
-import io
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from array_record.python.array_record_module import ArrayRecordWriter
-from PIL import Image
-from tensorflow_datasets.proto import tf_example_pb2
 
 from cnnjax.data import load
 from cnnjax.errors import CnnjaxError
@@ -16,67 +12,10 @@ IMAGES = np.random.RandomState(0).randint(0, 256, (30, 8, 6, 3)).astype(np.uint8
 LABELS = np.arange(30) % 2
 
 
-def png(image):
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
-    return file.getvalue()
-
-
-def prepared(data_dir, parts, name="tiny", features=None, encode=png):
-    """What TensorFlow Datasets prepares in the array_record format, written without TensorFlow.
-
-    `parts` gives the images and labels of each part.
-    """
-    folder = data_dir / name / "1.0.0"
-    folder.mkdir(parents=True)
-    template = tfds.core.ShardedFileTemplate(
-        data_dir=folder, dataset_name=name, filetype_suffix="array_record"
-    )
-    infos = []
-    for part, (images, labels) in parts.items():
-        path = folder / f"{name}-{part}.array_record-00000-of-00001"
-        writer = ArrayRecordWriter(str(path), "group_size:1")
-        for image, label in zip(images, labels, strict=True):
-            example = tf_example_pb2.Example()
-            example.features.feature["image"].bytes_list.value.append(encode(image))
-            example.features.feature["label"].int64_list.value.append(int(label))
-            writer.write(example.SerializeToString())
-        writer.close()
-        infos.append(
-            tfds.core.SplitInfo(
-                name=part,
-                shard_lengths=[len(labels)],
-                num_bytes=path.stat().st_size,
-                filename_template=template,
-            )
-        )
-    tfds.folder_dataset.write_metadata(
-        data_dir=folder,
-        features=features
-        or tfds.features.FeaturesDict(
-            {
-                "image": tfds.features.Image(shape=(None, None, 3)),
-                "label": tfds.features.ClassLabel(names=["cat", "dog"]),
-            }
-        ),
-        split_infos=infos,
-        filename_template=None,
-        supervised_keys=("image", "label"),
-        check_data=False,
-    )
-    return folder
-
-
-@pytest.fixture
-def data_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "prepared"))
-    return tmp_path / "prepared"
-
-
 ALL = {"train": (IMAGES[:20], LABELS[:20]), "test": (IMAGES[20:], LABELS[20:])}
 
 
-def test_prepared_records_are_read_as_they_are(data_dir):
+def test_prepared_records_are_read_as_they_are(prepared, data_dir):
     prepared(data_dir, ALL)
     for _ in range(2):  # from the records, and from the cache
         splits = load("tfds:tiny")
@@ -87,7 +26,7 @@ def test_prepared_records_are_read_as_they_are(data_dir):
             np.testing.assert_array_equal(getattr(splits, part).labels, labels)
 
 
-def test_reading_imports_no_tensorflow(data_dir, tmp_path):
+def test_reading_imports_no_tensorflow(prepared, data_dir, tmp_path):
     prepared(data_dir, ALL)
     program = (
         "import sys; from cnnjax.data import load;"
@@ -100,19 +39,19 @@ def test_reading_imports_no_tensorflow(data_dir, tmp_path):
     assert found.stdout.split() == ["20", "False"]
 
 
-def test_a_version_may_be_named(data_dir):
+def test_a_version_may_be_named(prepared, data_dir):
     prepared(data_dir, ALL)
     assert len(load("tfds:tiny:1.0.0").train) == 20
     with pytest.raises(CnnjaxError, match="is not prepared"):
         load("tfds:tiny:2.0.0")
 
 
-def test_the_well_known_names_need_no_prefix(data_dir):
+def test_the_well_known_names_need_no_prefix(prepared, data_dir):
     prepared(data_dir, ALL, name="cifar10")
     assert load("cifar10").train.fingerprint() == load("tfds:cifar10").train.fingerprint()
 
 
-def test_a_validation_part_is_kept_and_a_missing_test_part_made_up_for(data_dir):
+def test_a_validation_part_is_kept_and_a_missing_test_part_made_up_for(prepared, data_dir):
     third = {"validation": (IMAGES[:4], LABELS[:4])}
     prepared(data_dir, ALL | third, name="three")
     prepared(data_dir, {"train": ALL["train"]} | third, name="two")
@@ -122,7 +61,7 @@ def test_a_validation_part_is_kept_and_a_missing_test_part_made_up_for(data_dir)
     assert [len(part) for part in load("tfds:one")] == [14, 2, 4]
 
 
-def test_pictures_of_mixed_sizes_become_squares(data_dir):
+def test_pictures_of_mixed_sizes_become_squares(prepared, data_dir):
     mixed = [image[:, : 6 - i % 2] for i, image in enumerate(IMAGES)]
     prepared(data_dir, {"train": (mixed, LABELS)})
     assert load("tfds:tiny").train.images.shape[1:] == (64, 64, 3)
@@ -144,7 +83,7 @@ def test_a_malformed_name_is_refused(data_dir, name):
     assert "\n" not in str(caught.value)
 
 
-def test_a_data_set_in_another_format_is_refused(data_dir):
+def test_a_data_set_in_another_format_is_refused(prepared, data_dir):
     info = prepared(data_dir, ALL) / "dataset_info.json"
     info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
     with pytest.raises(CnnjaxError, match="was prepared as tfrecord; expected array_record"):
@@ -152,7 +91,7 @@ def test_a_data_set_in_another_format_is_refused(data_dir):
 
 
 @pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
-def test_damaged_metadata_are_named(data_dir, name):
+def test_damaged_metadata_are_named(prepared, data_dir, name):
     path = prepared(data_dir, ALL) / name
     path.write_text(path.read_text()[:-40])
     with pytest.raises(CnnjaxError, match=r"'tiny' in '.*' cannot be read") as caught:
@@ -160,7 +99,7 @@ def test_damaged_metadata_are_named(data_dir, name):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_and_truncated_records_are_named(data_dir):
+def test_missing_and_truncated_records_are_named(prepared, data_dir):
     folder = prepared(data_dir, ALL)
     (path,) = folder.glob("*train*")
     whole = path.read_bytes()
@@ -172,13 +111,13 @@ def test_missing_and_truncated_records_are_named(data_dir):
             load("tfds:tiny")
 
 
-def test_a_damaged_picture_is_named(data_dir):
+def test_a_damaged_picture_is_named(prepared, png, data_dir):
     prepared(data_dir, ALL, encode=lambda image: png(image)[:-60])
     with pytest.raises(CnnjaxError, match="'tiny train record 0' is not a whole picture"):
         load("tfds:tiny")
 
 
-def test_a_data_set_without_a_picture_and_a_class_is_refused(data_dir):
+def test_a_data_set_without_a_picture_and_a_class_is_refused(prepared, data_dir):
     features = tfds.features.FeaturesDict(
         {"image": tfds.features.Text(), "label": tfds.features.Scalar(np.int64)}
     )
@@ -187,7 +126,7 @@ def test_a_data_set_without_a_picture_and_a_class_is_refused(data_dir):
         load("tfds:tiny")
 
 
-def test_a_data_set_without_a_train_part_is_refused(data_dir):
+def test_a_data_set_without_a_train_part_is_refused(prepared, data_dir):
     prepared(data_dir, {"test": ALL["test"]})
     with pytest.raises(CnnjaxError, match="has the parts test; expected train"):
         load("tfds:tiny")

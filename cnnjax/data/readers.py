@@ -1,0 +1,194 @@
+"""The batches of a streamed data set: without end for training, each example once to evaluate."""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from itertools import chain
+
+import numpy as np
+
+from cnnjax.data.batches import epoch_permutation
+from cnnjax.data.randomness import stream
+from cnnjax.data.read_ahead import Batch, Example, Read, read_ahead
+from cnnjax.data.streamed import StreamedDataset
+from cnnjax.errors import CnnjaxError
+
+MOST_STAND_INS = 100
+"""So many examples in a row that cannot be read end a training."""
+
+
+class TrainingReader:
+    """The batches of a training, in the order of `batch_indices`: the same as from memory.
+
+    An example that cannot be read is noted in `data.reading.corrupt`, and in its place stands
+    another, drawn from (seed, place in the row of all epochs); if that cannot be read either, a
+    further one is drawn. So what stands in a batch depends on the seed and the step, and neither
+    on the workers nor on what came before; all other examples keep their places.
+    """
+
+    def __init__(
+        self,
+        data: StreamedDataset,
+        batch_size: int,
+        seed: int,
+        steps: int,
+        *,
+        shard: int = 0,
+        shards: int = 1,
+    ) -> None:
+        """
+        Args:
+          data: what to read.
+          batch_size: examples in a batch, of all shards together.
+          seed: of the order.
+          steps: how many batches there are.
+          shard: which part of each batch to read, from 0 on.
+          shards: how many equal parts a batch is cut into.
+
+        Raises:
+          CnnjaxError: a batch cannot be cut into so many equal parts.
+        """
+        _check_shards(batch_size, shard, shards)
+        self._data, self._shards, self._steps = data, shards, steps
+        own = self._own = batch_size // shards
+
+        @lru_cache(maxsize=4)
+        def permutation(epoch: int) -> np.ndarray:
+            return epoch_permutation(len(data), seed, epoch)
+
+        def example(place: int) -> Example:
+            epoch, rest = divmod(_in_the_row(place, batch_size, shard, shards), len(data))
+            drawn, corrupt = int(permutation(epoch)[rest]), {}
+            for index in chain([drawn], _draws(len(data), seed, epoch, rest)):
+                image = None if index in corrupt else _try_to_read(data, index, corrupt)
+                if image is not None:
+                    return Example(image, int(data.labels[index]), 1.0, corrupt)
+                if len(corrupt) == min(MOST_STAND_INS, len(data)):
+                    break
+            raise CnnjaxError(
+                f"{len(corrupt)} of {len(data)} images were tried one after the other and none can "
+                f"be read; the first: {corrupt[drawn]}"
+            )
+
+        self._batches = read_ahead(example, steps * own, own, data.workers)
+
+    def __next__(self) -> Batch:
+        """The next batch.
+
+        Raises:
+          StopIteration: there were `steps`.
+          CnnjaxError: an example cannot be read, and the data is read strictly (named), or very
+            many in a row cannot be read.
+        """
+        return _handed_over(self._data, next(self._batches))
+
+    def get_state(self) -> dict[str, object]:
+        """Where the next batch begins, and which examples could not be read so far, for JSON."""
+        corrupt = {str(index): message for index, message in self._data.reading.corrupt.items()}
+        return {"grain": self._batches.get_state(), "shards": self._shards, "corrupt": corrupt}
+
+    def set_state(self, state: Mapping[str, object], step: int) -> None:
+        """Goes on where `get_state` was called, also with another number of workers or shards.
+
+        Args:
+          state: what it gave.
+          step: how many batches had been given by then.
+
+        Raises:
+          CnnjaxError: that is no such state, or one after another number of examples.
+        """
+        try:
+            place = int(state["grain"]["next_index"]) * int(state["shards"]) // self._shards
+            corrupt = {int(index): str(said) for index, said in state["corrupt"].items()}
+        except (KeyError, TypeError, ValueError, AttributeError):
+            place, corrupt = -1, {}
+        if place != step * self._own or step > self._steps:
+            raise CnnjaxError(
+                f"the checkpoint of step {step} holds no position in this stream; expected that of "
+                "a training on the same data in batches of the same size; use the settings it was "
+                "made with"
+            )
+        self._batches.set_state({"next_index": place})
+        self._data.reading.corrupt.clear()
+        self._data.reading.corrupt.update(corrupt)
+
+    def close(self) -> None:
+        """Reads no further."""
+        self._batches.close()
+
+
+def every_example_once(
+    data: StreamedDataset, batch_size: int, *, shard: int = 0, shards: int = 1
+) -> Iterator[Batch]:
+    """All examples in order, for evaluation; the last batch is filled up with zeros.
+
+    An example that cannot be read is noted in `data.reading.corrupt`, and its mask is 0.
+
+    Args:
+      data: what to read.
+      batch_size: examples in a batch, of all shards together.
+      shard: which part of each batch to read, from 0 on.
+      shards: how many equal parts a batch is cut into.
+
+    Raises:
+      CnnjaxError: an example cannot be read, and the data is read strictly (named); none can be
+        read; or a batch cannot be cut into so many equal parts.
+    """
+    _check_shards(batch_size, shard, shards)
+
+    def example(place: int) -> Example:
+        index, corrupt = _in_the_row(place, batch_size, shard, shards), {}
+        image = _try_to_read(data, index, corrupt) if index < len(data) else None
+        if image is None:
+            return Example(np.zeros(data.image_shape, np.uint8), 0, 0.0, corrupt)
+        return Example(image, int(data.labels[index]), 1.0, corrupt)
+
+    own = batch_size // shards
+    batches = read_ahead(example, -(-len(data) // batch_size) * own, own, data.workers)
+    try:
+        for batch in batches:
+            yield _handed_over(data, batch)
+    finally:
+        batches.close()
+    if len(data.reading.corrupt) == len(data):
+        raise CnnjaxError(
+            f"none of the {len(data)} images can be read, the first as "
+            f"{next(iter(data.reading.corrupt.values()))}"
+        )
+
+
+def _in_the_row(place: int, batch_size: int, shard: int, shards: int) -> int:
+    """The place in the row of all shards of a place in that of one."""
+    own = batch_size // shards
+    return place // own * batch_size + shard * own + place % own
+
+
+def _try_to_read(data: StreamedDataset, index: int, corrupt: dict[int, str]) -> np.ndarray | None:
+    try:
+        return data.read(index)
+    except CnnjaxError as error:
+        if data.strict:
+            raise
+        corrupt[index] = str(error)
+        return None
+
+
+def _draws(size: int, *words: int) -> Iterator[int]:
+    draws = stream(*words)
+    while True:
+        yield int(draws.randint(size))
+
+
+def _handed_over(data: StreamedDataset, read: Read) -> Batch:
+    data.reading.corrupt.update(read.corrupt)
+    data.reading.workers = data.workers
+    data.reading.images += len(read.batch.labels)
+    data.reading.busy += read.seconds
+    return read.batch
+
+
+def _check_shards(batch_size: int, shard: int, shards: int) -> None:
+    if shards < 1 or not 0 <= shard < shards or batch_size < 1 or batch_size % shards:
+        raise CnnjaxError(
+            f"part {shard} of {shards} of a batch of {batch_size} cannot be; expected a batch that "
+            "the number of parts divides, and a part from 0 on; mend the numbers"
+        )

@@ -1,0 +1,231 @@
+"""What feeds the steps of a training: a data set that lies on the device, or a stream."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from cnnjax.data import StreamedDataset, batch_indices
+from cnnjax.data.readers import TrainingReader
+from cnnjax.models import Network
+from cnnjax.training.devices import Placement
+from cnnjax.training.lines import Line
+from cnnjax.training.state import TrainState, Variables
+from cnnjax.training.steps import Augment, Batch, Shardings, train_step, train_steps
+from cnnjax.training.tasks import Task
+
+MOST_STEPS = 512
+"""In one call."""
+
+Log = dict[str, np.ndarray]
+"""The sums of each step, `[steps, ...]` each."""
+
+_IN_FLIGHT = 2  # steps that are given to the device before the first is looked at
+_NAMED = 10  # examples that cannot be read are named one by one, up to so many
+
+
+class Resident:
+    """A data set on the device: the steps of a call run in one compiled loop."""
+
+    def __init__(
+        self, data: Batch, batch_size: int, seed: int, placement: Placement | None
+    ) -> None:
+        self._data = data if placement is None else placement.everywhere(data)
+        self._batch_size, self._seed, self._placement = batch_size, seed, placement
+        self._size = int(data[1].shape[0])
+        self.position = None  # what a checkpoint keeps beside the state: the step says it all
+
+    def take_steps(
+        self, state: TrainState, taken: int, count: int, frozen: Variables, **step: object
+    ) -> tuple[TrainState, Log]:
+        """Takes `count` steps after `taken`, with the arguments `step` of `train_steps`."""
+        indices = np.zeros((MOST_STEPS, self._batch_size), np.int32)
+        indices[:count] = batch_indices(
+            self._size, self._batch_size, self._seed, taken, taken + count
+        )
+        placement = self._placement
+        state, log = train_steps(
+            state,
+            *self._data,
+            jnp.asarray(indices) if placement is None else placement.divided(indices),
+            jnp.int32(count),
+            frozen,
+            placed=placement and placement.shardings,
+            **step,
+        )
+        return state, {name: np.asarray(values)[:count] for name, values in log.items()}
+
+    def resume(self, position: Mapping[str, object] | None, taken: int) -> None:
+        """Goes on where `position` was asked for."""
+
+    def line(self) -> Line:
+        """What a line of metrics has besides."""
+        return {}
+
+    def news(self) -> list[str]:
+        """Sentences about what is unusual, each once."""
+        return []
+
+    def close(self) -> None:
+        """Ends it."""
+
+
+class Streamed:
+    """A stream: while the device takes a step, the next batch is read and brought to it."""
+
+    def __init__(
+        self,
+        data: StreamedDataset,
+        batch_size: int,
+        seed: int,
+        steps: int,
+        placement: Placement | None,
+    ) -> None:
+        self._data, self._batch_size, self._placement = data, batch_size, placement
+        self._reader = TrainingReader(data, batch_size, seed, steps)
+        self._ahead: tuple[Batch, Mapping[str, object]] | None = None
+        self._clock = ThreadPoolExecutor(1)  # notes when a step ends, while the next batch is read
+        self._compiled = False
+        self._named = Named("another image stands in for it")
+        self.position: Mapping[str, object] | None = self._reader.get_state()
+
+    def take_steps(
+        self, state: TrainState, taken: int, count: int, frozen: Variables, **step: object
+    ) -> tuple[TrainState, Log]:
+        """Takes `count` steps after `taken`, with the arguments `step` of `train_on_batch`."""
+        placed = self._placement and self._placement.shardings
+        began = time.monotonic()
+        logs, begins, ends = [], [], []
+        for number in range(count):
+            batch, self.position = self._ahead or self._read()
+            if number >= _IN_FLIGHT:
+                ends[number - _IN_FLIGHT].result()
+            begins.append(time.monotonic())
+            state, log = train_on_batch(state, *batch, frozen, placed=placed, **step)
+            logs.append(log)
+            ends.append(self._clock.submit(_when_ready, log))
+            self._ahead = self._read()
+        finished = [end.result() for end in ends]
+        if self._compiled:
+            reading = self._data.reading
+            reading.used += count * self._batch_size
+            reading.elapsed += finished[-1] - began
+            # A step begins when it is given to the device and the one before has ended.
+            pairs = zip(begins, [began, *finished], finished, strict=False)
+            reading.stepping += sum(end - max(begin, before) for begin, before, end in pairs)
+        self._compiled = True
+        return state, {name: np.stack([np.asarray(log[name]) for log in logs]) for name in logs[0]}
+
+    def resume(self, position: Mapping[str, object] | None, taken: int) -> None:
+        """Goes on where `position` was asked for.
+
+        Raises:
+          CnnjaxError: it is no position after so many steps.
+        """
+        self._reader.set_state(position or {}, taken)
+        self.position = position
+        self._named.news(self._corrupt)
+
+    def line(self) -> Line:
+        """How many of the examples so far cannot be read."""
+        return {"corrupt_images": len(self._corrupt)}
+
+    def news(self) -> list[str]:
+        """The examples that cannot be read, as they are met: the first ones by name."""
+        return self._named.news(self._corrupt)
+
+    def close(self) -> None:
+        """Reads no further."""
+        self._reader.close()
+        self._clock.shutdown(wait=False)
+
+    @property
+    def _corrupt(self) -> Mapping[str, str]:
+        return self.position["corrupt"]
+
+    def _read(self) -> tuple[Batch, Mapping[str, object]] | None:
+        """The next batch on its way to the device, and the position behind it; None at the end."""
+        read = next(self._reader, None)
+        if read is None:
+            return None
+        batch = (read.images, read.labels)
+        placement = self._placement
+        batch = jax.device_put(batch, None if placement is None else placement.shardings.batch)
+        return batch, self._reader.get_state()
+
+
+class Named:
+    """Names each example that cannot be read once, up to a number of them."""
+
+    def __init__(self, then: str) -> None:
+        """
+        Args:
+          then: what is done about it.
+        """
+        self._then, self._told = then, set()
+
+    def news(self, corrupt: Mapping[object, str]) -> list[str]:
+        """Sentences about those in `corrupt` that are new."""
+        new, told = [index for index in corrupt if index not in self._told], len(self._told)
+        self._told.update(new)
+        said = [f"{corrupt[index]} ({self._then})" for index in new[: max(0, _NAMED - told)]]
+        if told < _NAMED < told + len(new):
+            said.append("further images that cannot be read are counted, and not named here")
+        return said
+
+
+@partial(
+    jax.jit,
+    static_argnames=("network", "task", "optimizer", "start", "augment", "placed"),
+    donate_argnames="state",
+)
+def train_on_batch(
+    state: TrainState,
+    inputs: jax.Array,
+    targets: jax.Array,
+    frozen: Variables,
+    *,
+    network: Network,
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    start: str | None = None,
+    augment: Augment | None = None,
+    placed: Shardings | None = None,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Takes one step, on a batch that comes from outside.
+
+    Args:
+      state: donated.
+      inputs: of the batch, `[B, ...]`.
+      targets: `[B, ...]`.
+      frozen: as in `train_step`.
+      network: as in `train_step`.
+      task: as in `train_step`.
+      optimizer: as in `train_step`.
+      start: as in `train_step`.
+      augment: as in `train_step`.
+      placed: of the batch and of the state, where there are several devices.
+    """
+    state, sums = train_step(
+        state,
+        (inputs, targets),
+        network=network,
+        task=task,
+        optimizer=optimizer,
+        frozen=frozen,
+        start=start,
+        augment=augment,
+    )
+    if placed is not None:
+        state = jax.lax.with_sharding_constraint(state, placed.whole)
+    return state, sums
+
+
+def _when_ready(log: dict[str, jax.Array]) -> float:
+    jax.block_until_ready(log)
+    return time.monotonic()
