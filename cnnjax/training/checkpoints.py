@@ -7,7 +7,6 @@ mends what a process leaves that is killed between them.
 """
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -23,8 +22,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from cnnjax.errors import CnnjaxError
+from cnnjax.training.manifest import check_whole, write_manifest
 
-_MANIFEST = "manifest.json"
 _AGES = ("new", "old")
 _BESIDES = 2**20  # bytes on disk, at most, beside the arrays
 _BESIDE = "beside.json"
@@ -50,7 +49,7 @@ def save(path: Path, tree: object, beside: Mapping[str, object] | None = None) -
             checkpointer.save(new, _storable(tree))
         if beside is not None:
             (new / _BESIDE).write_text(json.dumps(beside))
-        (new / _MANIFEST).write_text(json.dumps(_hashes(new), indent=1))
+        write_manifest(new)
         _flush(new)
         if path.exists():
             path.rename(old)
@@ -79,7 +78,7 @@ def settle(path: Path) -> None:
         for left in _beginning_with(path.with_name(f".{path.name}.{age}.")):
             with suppress(CnnjaxError, OSError):
                 if not path.exists():
-                    _check_whole(left)
+                    check_whole(left)
                     left.rename(path)
     for left in _beginning_with(path.with_name(f".{path.name}.")):
         shutil.rmtree(left, ignore_errors=True)
@@ -103,7 +102,7 @@ def restore(path: Path, like: object) -> object:
         than `like` (Orbax alone would cast types silently).
     """
     path = path.absolute()
-    _check_whole(path)
+    check_whole(path)
     target = jax.tree.map(_describe, _storable(like))
     try:
         with ocp.StandardCheckpointer() as checkpointer:
@@ -126,7 +125,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
       CnnjaxError: there is none, or a file of it is missing or changed.
     """
     path = path.absolute()
-    _check_whole(path)
+    check_whole(path)
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             leaves = jax.tree_util.tree_leaves_with_path(checkpointer.restore(path))
@@ -141,40 +140,9 @@ def read_beside(path: Path) -> dict[str, object] | None:
     Raises:
       CnnjaxError: there is no checkpoint, or a file of it is missing or changed.
     """
-    _check_whole(path)
+    check_whole(path)
     file = path / _BESIDE
     return json.loads(file.read_text()) if file.exists() else None
-
-
-def _check_whole(path: Path) -> None:
-    if not path.is_dir():
-        raise CnnjaxError(f"there is no checkpoint {path}; give the place of one that was saved")
-    try:
-        expected = json.loads((path / _MANIFEST).read_text())
-        actual = _hashes(path)
-        if not isinstance(expected, dict):
-            raise ValueError("no object")
-    except (OSError, ValueError, RecursionError):
-        raise CnnjaxError(
-            f"the checkpoint {path} is incomplete: its manifest cannot be read; delete it and "
-            "run again"
-        ) from None
-    if wrong := sorted(k for k in expected.keys() | actual if expected.get(k) != actual.get(k)):
-        raise CnnjaxError(
-            f"the checkpoint {path} is damaged: {wrong[0]} is missing or not what was written; "
-            "delete it and run again"
-        )
-
-
-def _hashes(directory: Path) -> dict[str, str]:
-    hashes = {}
-    for root, _, files in os.walk(directory):
-        for name in files:
-            file = Path(root, name)
-            if file != directory / _MANIFEST:
-                digest = hashlib.sha256(file.read_bytes()).hexdigest()
-                hashes[file.relative_to(directory).as_posix()] = digest
-    return hashes
 
 
 def _flush(directory: Path) -> None:
