@@ -1,6 +1,5 @@
 """Checkpoints: whole or not at all, and never cast, reshaped or half-read."""
 
-import json
 import os
 import shutil
 
@@ -12,6 +11,7 @@ import pytest
 
 from cnnjax import CnnjaxError
 from cnnjax.training import checkpoints
+from cnnjax.training.manifest import write_manifest
 
 TMP = ".orbax-checkpoint-tmp"  # what Orbax adds to a name while it writes
 TREE = {
@@ -25,6 +25,19 @@ TREE = {
 
 def changed(**values):
     return {**TREE, **values}
+
+
+def test_what_lies_beside_the_arrays_comes_back_and_is_watched_over(tmp_path):
+    path = tmp_path / "c"
+    checkpoints.save(path, TREE)
+    assert checkpoints.read_beside(path) is None
+    checkpoints.save(path, TREE, {"next_index": 7})
+    assert checkpoints.read_beside(path) == {"next_index": 7}
+    chex.assert_trees_all_equal(checkpoints.restore(path, TREE), TREE)
+    (path / "beside.json").write_text('{"next_index": 8}')
+    for read in (checkpoints.read_beside, lambda path: checkpoints.restore(path, TREE)):
+        with pytest.raises(CnnjaxError, match=r"damaged: beside\.json is missing"):
+            read(path)
 
 
 def test_what_is_saved_comes_back_bit_for_bit(tmp_path):
@@ -144,8 +157,7 @@ def test_a_manifest_that_is_no_manifest_is_told(tmp_path, manifest):
 def test_a_checkpoint_of_a_form_that_is_not_known_is_told(tmp_path):
     checkpoints.save(tmp_path / "c", TREE)
     (tmp_path / "c" / "_METADATA").write_text('{"tree_metadata": 5}')
-    hashes = json.dumps(checkpoints._hashes(tmp_path / "c"))
-    (tmp_path / "c" / "manifest.json").write_text(hashes)
+    write_manifest(tmp_path / "c")
     for read in (checkpoints.read, lambda path: checkpoints.restore(path, TREE)):
         with pytest.raises(CnnjaxError, match="of a form that cannot be read here") as error:
             read(tmp_path / "c")
