@@ -1,15 +1,16 @@
-"""How a convolution and its two gradients are computed on the CPU.
+"""How a convolution and the gradient of its images are computed on the CPU.
 
 XLA hands a convolution to its fast library only in one spelling (NHWC images, HWIO kernels, images
 not dilated, no more outputs than inputs, more than 16 channels on one side), and that library
 divides the work among threads only along the width of the images. Both are facts of jaxlib 0.10;
 with another version what follows may be slower, but never wrong. So here
 
-  * where a kernel has one pixel, each of the three convolutions is one matrix product;
+  * where a kernel has one pixel, the convolution and its gradients are one matrix product each;
   * any other is written in that spelling, inside loops as well as outside;
   * where it pays, the images of a batch are laid side by side into one wide image, pixel by
     pixel, and the kernel is dilated by the number of images: nothing is computed in vain;
-  * the gradients are made for a few images at a time, so that what they hold stays in the cache.
+  * the gradients are made for a few images at a time, so that what they hold stays in the cache;
+  * the gradient of the kernels has a file of its own, `kernel_gradient_cpu`.
 
 `python scripts/benchmark.py` measures what it gives.
 """
@@ -45,7 +46,7 @@ def convolve(
     dilation: tuple[int, int],
 ) -> jax.Array:
     """[N, H, W, C], [kh, kw, C, O] -> [N, H', W', O]."""
-    if _pointwise(kernels.shape[:2], pads):
+    if pointwise(kernels.shape[:2], pads):
         return _product(images[:, :: strides[0], :: strides[1]], kernels[0, 0])
     kh, kw, c, o = kernels.shape
     if c <= 4:  # with so few, computing some channels in vain is faster than the slower code
@@ -55,21 +56,21 @@ def convolve(
     in_library = max(c, width) >= LIBRARY_CHANNELS
     if strides == (1, 1) and in_library and work >= MULTIPLY_ADDS_PER_COPY:
         return _side_by_side(images, kernels, pads, dilation)[..., :o]
-    return _canonical(images, kernels, strides, pads, dilation)[..., :o]
+    return canonical(images, kernels, strides, pads, dilation)[..., :o]
 
 
-def _pointwise(window: tuple[int, int], pads: Pads) -> bool:
+def pointwise(window: tuple[int, int], pads: Pads) -> bool:
     """Whether a convolution is one matrix product: nothing of neighbouring pixels meets."""
     return window == (1, 1) and not any(map(any, pads))
 
 
-def _rows(x: jax.Array) -> jax.Array:
+def rows(x: jax.Array) -> jax.Array:
     return x.reshape(-1, x.shape[-1])
 
 
 def _product(x: jax.Array, matrix: jax.Array) -> jax.Array:
     """[N, H, W, C] [C, O] -> [N, H, W, O]."""
-    y = jnp.matmul(_rows(x), matrix, preferred_element_type=of_sums(x))
+    y = jnp.matmul(rows(x), matrix, preferred_element_type=of_sums(x))
     return y.astype(x.dtype).reshape(*x.shape[:3], -1)
 
 
@@ -80,49 +81,8 @@ def _side_by_side(
     n, height, width, c = images.shape
     wide = images.transpose(1, 2, 0, 3).reshape(1, height, width * n, c)
     apart = (dilation[0], dilation[1] * n)
-    y = _canonical(wide, kernels, pads=_widened(pads, n), dilation=apart)
+    y = canonical(wide, kernels, pads=widened(pads, n), dilation=apart)
     return y.reshape(y.shape[1], -1, n, kernels.shape[3]).transpose(2, 0, 1, 3)
-
-
-def kernel_gradient(
-    images: jax.Array,
-    gradient: jax.Array,
-    window: tuple[int, int],
-    strides: tuple[int, int],
-    pads: Pads,
-    dilation: tuple[int, int],
-) -> jax.Array:
-    """dw[u, v, c, o] = sum_{n,i,j} x[n, i s + u d, j s + v d, c] dy[n, i, j, o].
-
-    This is a convolution too, of one image whose channels are the batch with a kernel as large as
-    the gradient. The image's columns and channels share the axis along which threads divide the
-    work; so of a dilated kernel the columns in between are computed too, and left out.
-    """
-    _, height, width, c = images.shape
-    if _pointwise(window, pads):
-        x, dy = _rows(images[:, :: strides[0], :: strides[1]]), _rows(gradient)
-        sums = jnp.matmul(x.T, dy, preferred_element_type=of_sums(gradient))
-        return sums[None, None].astype(gradient.dtype)
-    kh, kw = window
-    span = (kw - 1) * dilation[1] + 1
-    # The images are the channels here: where the outputs are not as many as the library asks for,
-    # the images must be. With the few channels of an image it does not pay.
-    in_library = gradient.shape[3] >= LIBRARY_CHANNELS or c <= 4
-    few = images_at_a_time(gradient, 4 if in_library else 32)
-    dtype = of_sums(gradient)
-
-    def add(total: jax.Array, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        x, dy = batch
-        image = x.reshape(few, -1).T.reshape(1, height, width * c, few)
-        kernel = dy.transpose(1, 2, 0, 3)
-        apart = (strides[0], strides[1] * c)
-        y = _canonical(image, kernel, (dilation[0], 1), _widened(pads, c), apart, dtype)
-        # What lies beyond belongs to rows and columns of the images that no window reaches.
-        return total + y[0, :kh, : span * c], None
-
-    batches = (in_batches(images, few), in_batches(gradient, few))
-    total, _ = lax.scan(add, jnp.zeros((kh, span * c, gradient.shape[3]), dtype), batches)
-    return total.reshape(kh, span, c, -1)[:, :: dilation[1]].astype(gradient.dtype)
 
 
 def image_gradient(
@@ -134,7 +94,7 @@ def image_gradient(
     dilation: tuple[int, int],
 ) -> jax.Array:
     """dx[n, i, j, c] = sum_{u,v,o} dy[n, (i - u d) / s, (j - v d) / s, o] w[u, v, c, o]."""
-    if _pointwise(kernels.shape[:2], pads):
+    if pointwise(kernels.shape[:2], pads):
         dx = _product(gradient, kernels[0, 0].T)
         apart = [
             (0, n - (m - 1) * s - 1, s - 1)
@@ -213,12 +173,12 @@ def of_sums(x: jax.Array) -> jnp.dtype:
     return jnp.promote_types(x.dtype, jnp.float32)
 
 
-def _widened(pads: Pads, by: int) -> Pads:
+def widened(pads: Pads, by: int) -> Pads:
     rows, (left, right) = pads
     return rows, (left * by, right * by)
 
 
-def _canonical(
+def canonical(
     images: jax.Array,
     kernels: jax.Array,
     strides: tuple[int, int] = (1, 1),

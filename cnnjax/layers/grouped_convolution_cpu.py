@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnnjax.layers import convolution_cpu
+from cnnjax.layers import convolution_cpu, kernel_gradient_cpu
 from cnnjax.layers.convolution_cpu import of_sums
 from cnnjax.layers.windows import Pads
 
@@ -71,7 +71,7 @@ def kernel_gradient(
     if 1 < groups == images.shape[3]:
         images = _repeated(images, gradient.shape[3])
         return _depthwise_kernel_gradient(images, gradient, **rule)
-    rule = partial(convolution_cpu.kernel_gradient, **rule)
+    rule = partial(kernel_gradient_cpu.kernel_gradient, **rule)
     return _per_group(rule, images, gradient, groups)
 
 

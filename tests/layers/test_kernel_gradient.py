@@ -1,0 +1,73 @@
+"""The two forms in which the CPU computes the gradient of a convolution's kernels."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnjax.layers import kernel_gradient_cpu as on_cpu
+
+GEOMETRIES = {  # window, strides, pads, dilation
+    "3 x 3": ((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    "strides that differ": ((3, 5), (2, 3), ((1, 2), (2, 2)), (1, 1)),
+    "a stride beyond the window": ((2, 2), (3, 3), ((0, 0), (0, 0)), (1, 1)),
+    "dilated": ((3, 2), (1, 1), ((2, 2), (1, 2)), (2, 3)),
+    "dilated by the stride": ((3, 3), (2, 2), ((2, 1), (0, 3)), (2, 2)),
+    "one row": ((1, 7), (1, 1), ((0, 0), (3, 3)), (1, 1)),
+}
+
+
+def textbook(x, dy, window, strides, pads, dilation):
+    """dw[u, v, c, o] = sum_{n,i,j} x[n, i s + u d, j s + v d, c] dy[n, i, j, o], in float64."""
+    x = np.pad(x.astype(np.float64), ((0, 0), *pads, (0, 0)))
+    height, width = dy.shape[1:3]
+    dw = np.zeros((*window, x.shape[3], dy.shape[3]))
+    for u, v in np.ndindex(*window):
+        rows = u * dilation[0] + strides[0] * np.arange(height)
+        columns = v * dilation[1] + strides[1] * np.arange(width)
+        dw[u, v] = np.einsum("nijc,nijo->co", x[:, rows][:, :, columns], dy)
+    return dw
+
+
+def example(window, strides, pads, dilation, images=7, channels=6, filters=5):
+    """Images and a gradient of 9 x 8 pixels; a prime number of images has no divisor."""
+    size = [
+        (count - 1) * stride + (k - 1) * d + 1 - sum(pad) + (stride > 1)
+        for count, stride, k, d, pad in zip((9, 8), strides, window, dilation, pads, strict=True)
+    ]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((images, *size, channels), np.float32)
+    return x, rng.standard_normal((images, 9, 8, filters), np.float32)
+
+
+@pytest.mark.parametrize("form", [on_cpu._by_products, on_cpu._by_convolution])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_both_forms_are_the_textbooks_sum(name, form):
+    x, dy = example(*GEOMETRIES[name])
+    dw = form(jnp.asarray(x), jnp.asarray(dy), *GEOMETRIES[name])
+    np.testing.assert_allclose(dw, textbook(x, dy, *GEOMETRIES[name]), rtol=1e-5, atol=1e-4)
+
+
+def test_products_take_several_images_at_a_time_and_none_is_left_out():
+    geometry = GEOMETRIES["3 x 3"]
+    x, dy = example(*geometry, images=96)
+    assert on_cpu._images_in_a_product(dy) == 48  # of 72 pixels each
+    dw = on_cpu.kernel_gradient(jnp.asarray(x), jnp.asarray(dy), *geometry)
+    np.testing.assert_allclose(dw, textbook(x, dy, *geometry), rtol=1e-5, atol=1e-4)
+
+
+def test_sums_of_bfloat16_are_made_in_float32():
+    geometry = GEOMETRIES["3 x 3"]
+    x, dy = (jnp.asarray(a, jnp.bfloat16) for a in example(*geometry, images=96))
+    dw = on_cpu.kernel_gradient(x, dy, *geometry)
+    assert dw.dtype == jnp.bfloat16
+    exact = textbook(*(np.asarray(a, np.float32) for a in (x, dy)), *geometry)
+    np.testing.assert_allclose(np.asarray(dw, np.float32), exact, rtol=2**-8, atol=0.05)
+
+
+@pytest.mark.parametrize(("channels", "rows", "dots"), [(6, 9, 1), (3, 9, 0), (6, 4, 0)])
+def test_few_channels_and_small_maps_are_left_to_the_convolution(channels, rows, dots):
+    x = jax.ShapeDtypeStruct((4, rows, 8, channels), jnp.float32)
+    dy = jax.ShapeDtypeStruct((4, rows, 8, 5), jnp.float32)
+    program = jax.make_jaxpr(lambda x, dy: on_cpu.kernel_gradient(x, dy, *GEOMETRIES["3 x 3"]))
+    assert str(program(x, dy)).count("dot_general") == dots
