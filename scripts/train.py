@@ -22,20 +22,19 @@ from typing import Annotated, Literal
 import jax
 from rich.console import Console
 from train_arguments import check_augmentation, make_network, read_arguments, read_augmentation
+from train_data import on_device, pace, read_data, reading
 from train_optimizer import learning_rate, make_optimizer
 from train_results import (
     draw_curve,
     is_finished,
     keep_weights,
     measure,
-    on_device,
     write_result,
 )
 from training_bar import TrainingBar
 
 from cnnjax import command
 from cnnjax.command import at_least, check_numbers, unset
-from cnnjax.data import Splits, load, stratified_split
 from cnnjax.studies.folders import claim_folder, sole_process
 from cnnjax.studies.machine import machine
 from cnnjax.training import (
@@ -57,6 +56,14 @@ class Config:
     """glyphs, glyphs/latin, digits, npz:PATH, folder:PATH, mnist, cifar10, tfds:NAME ..."""
     image_size: Annotated[int | None, unset("PIXELS", "as they are")] = None
     """Bring the images to this side."""
+    stream: Literal["auto", "yes", "no"] = "auto"
+    """Read the images of folder:PATH and tfds:NAME as the training needs them, for data larger than
+    the memory; auto: from 4 GB of images on."""
+    workers: Annotated[int | None, unset("INT", "one a processor, at most 16")] = None
+    """Threads that read and decode streamed images; they change nothing but the speed."""
+    strict: bool = False
+    """End at a streamed image that cannot be read; otherwise it is named and counted, and another
+    stands in for it."""
     images_per_class: Annotated[int | None, unset("INT", "all")] = None
     """Train on so many images of each class only, drawn at random."""
     network: str = "alexnet_small"
@@ -105,7 +112,10 @@ class Config:
 
 
 RESULT = "result.json"
-NO_MATTER = ("out", "devices", "checkpoint_seconds", "keep_checkpoint")
+NO_MATTER = (
+    *("out", "devices", "checkpoint_seconds", "keep_checkpoint"),
+    *("stream", "workers", "strict"),  # streamed data has fingerprints of its own
+)
 """Flags that change no number; devices but to rounding."""
 
 
@@ -123,11 +133,18 @@ def _run(config: Config, held: ExitStack) -> None:
 
     check_numbers(config, evaluations=at_least(1), checkpoint_seconds=at_least(0))
     devices = choose_devices(config.batch_size, config.devices)
-    data = with_validation(load(config.dataset, image_size=config.image_size))
+    data = read_data(
+        config.dataset,
+        config.image_size,
+        how=config.stream,
+        workers=config.workers,
+        strict=config.strict,
+        report=report,
+    )
     train = data.train
     if config.images_per_class is not None:
         train = train.per_class(config.images_per_class, config.seed)
-    image = train.images.shape[1:]
+    image = train.image_shape
     network = make_network(
         config.network,
         config.arguments,
@@ -176,7 +193,7 @@ def _run(config: Config, held: ExitStack) -> None:
             directory=config.out,
             checkpoint_seconds=config.checkpoint_seconds,
             devices=devices,
-            on_steps=bar.show,
+            on_steps=lambda step: bar.show(step, pace(train)),
             report=report,
         )
     if config.keep_checkpoint:
@@ -195,21 +212,13 @@ def _run(config: Config, held: ExitStack) -> None:
         "validation": {k: v for k, v in lines[-1].items() if k.startswith("validation_")},
         "test_images": len(data.test),
         "test": found,
-    }
+    } | reading(data._replace(train=train))
     write_result(config.out / RESULT, result)
     if not config.keep_checkpoint:
         shutil.rmtree(config.out / CHECKPOINT, ignore_errors=True)  # the weights stand for it
     for name, value in found.items():
         console.print(f"test {name.replace('_', ' ')}: {value:.4f}", highlight=False)
     console.print(f"{config.out / RESULT}", highlight=False, soft_wrap=True)
-
-
-def with_validation(data: Splits) -> Splits:
-    """The data with validation images: a tenth of the training images where there are none."""
-    if data.validation is not None:
-        return data
-    train, validation = stratified_split(data.train, (0.9, 0.1), seed=0)
-    return Splits(train, validation, data.test)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 from diagnosis_figure import draw_run, save_png
+from train_data import on_device
 
 from cnnjax import pretrained
-from cnnjax.data import Dataset
+from cnnjax.data import Dataset, StreamedDataset
 from cnnjax.models import Network
 from cnnjax.pretrained import Passport, Preprocessing
 from cnnjax.studies.figures import data_title
@@ -21,12 +20,9 @@ from cnnjax.training import Variables, classification, metrics, totals
 from cnnjax.training.lines import Line
 
 
-def on_device(dataset: Dataset) -> tuple[jax.Array, jax.Array]:
-    """Images and labels."""
-    return jnp.asarray(dataset.images), jnp.asarray(dataset.labels)
-
-
-def measure(network: Network, variables: Variables, test: Dataset, out: Path) -> dict[str, float]:
+def measure(
+    network: Network, variables: Variables, test: Dataset | StreamedDataset, out: Path
+) -> dict[str, float]:
     """What the test images say; the confusion matrix goes to confusion.csv.
 
     Raises:
@@ -46,7 +42,13 @@ def measure(network: Network, variables: Variables, test: Dataset, out: Path) ->
 
 
 def keep_weights(
-    network: Network, variables: Variables, name: str, dataset: str, *, test: Dataset, out: Path
+    network: Network,
+    variables: Variables,
+    name: str,
+    dataset: str,
+    *,
+    test: Dataset | StreamedDataset,
+    out: Path,
 ) -> None:
     """Writes the weights to weights.safetensors, which `cnnjax.pretrained.load` reads.
 
@@ -61,7 +63,7 @@ def keep_weights(
     Raises:
       CnnjaxError: that cannot be written.
     """
-    image = test.images.shape[1:]
+    image = test.image_shape
     side = min(image[:2])
     preprocessing = Preprocessing(side, side, "bilinear", network.pixels)
     passport = Passport(

@@ -37,8 +37,8 @@ class TrainingBar:
         if self._bar.console.is_terminal:
             self._bar.stop()
 
-    def show(self, step: int) -> None:
-        """Called with the number of steps taken."""
+    def show(self, step: int, besides: str = "") -> None:
+        """Called with the number of steps taken, and what else there is to say."""
         now = time.monotonic()
         note = ""
         if self._first is None:
@@ -48,6 +48,7 @@ class TrainingBar:
             seconds = (now - self._first[0]) / (step - self._first[1])
             left = round(seconds * (self._steps - step))
             note = f"{self._batch_size / seconds:,.0f} images/s, {left // 60}:{left % 60:02d} left"
+            note += f", {besides}" if besides else ""
         where = f"step {step}/{self._steps}"
         self._bar.update(self._task, completed=step, description=where, note=note)
         tenth = 10 * step // self._steps

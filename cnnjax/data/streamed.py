@@ -36,10 +36,10 @@ class Reading:
     """What has been read so far, and how fast.
 
     Attributes:
-      images: that were handed over.
+      images: that were handed over; of a training, those during its first call left out.
       busy: seconds that the workers took for them, all together.
       workers: how many there are.
-      used: images that steps were taken on, those of the first call left out: it compiles.
+      used: images that steps were taken on, those of the first call left out too: it compiles.
       stepping: seconds that these steps took, without what they waited for images.
       elapsed: seconds that it took in all.
       corrupt: {number of an example that cannot be read: what is wrong with it}.

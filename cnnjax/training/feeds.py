@@ -111,14 +111,15 @@ class Streamed:
             ends.append(self._clock.submit(_when_ready, log))
             self._ahead = self._read()
         finished = [end.result() for end in ends]
+        reading = self._data.reading
         if self._compiled:
-            reading = self._data.reading
             reading.used += count * self._batch_size
             reading.elapsed += finished[-1] - began
             # A step begins when it is given to the device and the one before has ended.
             pairs = zip(begins, [began, *finished], finished, strict=False)
             reading.stepping += sum(end - max(begin, before) for begin, before, end in pairs)
-        self._compiled = True
+        else:  # as long as that took, what was read meanwhile tells nothing
+            self._compiled, reading.images, reading.busy = True, 0, 0.0
         return state, {name: np.stack([np.asarray(log[name]) for log in logs]) for name in logs[0]}
 
     def resume(self, position: Mapping[str, object] | None, taken: int) -> None:

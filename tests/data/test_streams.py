@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -289,3 +291,35 @@ def test_the_fingerprint_tells_data_apart(photos, damaged):
         data.take(range(5)),
     ]
     assert len({data.fingerprint(), *(other.fingerprint() for other in others)}) == 4
+
+
+@pytest.mark.slow  # some seconds of decoding
+def test_a_stream_holds_some_batches_in_memory_and_not_the_images(tmp_path):
+    photo = np.tile(np.arange(640, dtype=np.uint8)[:, None, None], (1, 640, 3))
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        Image.fromarray(photo).save(tmp_path / label / "0.jpg")
+        for number in range(1, 350):
+            (tmp_path / label / f"{number}.jpg").hardlink_to(tmp_path / label / "0.jpg")
+    program = (
+        "import resource, sys\n"
+        "from cnnjax.data import decoded_bytes, stream\n"
+        "from cnnjax.data.readers import TrainingReader\n"
+        "most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "data = stream(sys.argv[1]).train\n"
+        "steps = len(data) // 8\n"
+        "reader = TrainingReader(data, 8, 0, steps)\n"
+        "next(reader)\n"
+        "before = most()\n"
+        "for _ in range(1, steps): next(reader)\n"
+        "print(most() - before, len(data) * 640 * 640 * 3)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, f"folder:{tmp_path}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    more, decoded = map(int, found.stdout.split())
+    assert decoded > 500e6
+    assert more < 100e6
