@@ -28,7 +28,7 @@ from cnnjax.models.dropout_conv import DropoutConvNet
 from cnnjax.models.ledger import multiply_adds
 from cnnjax.studies.plans import Plan, Run
 from cnnjax.studies.runs import Outcome, Row, Tools
-from cnnjax.studies.trainings import Trained, train_network
+from cnnjax.studies.trainings import TrainingResult, train_network
 from cnnjax.training import (
     chain,
     classification,
@@ -194,7 +194,7 @@ class Protocol:
         return self.train.take(np.resize(order[: arm.size], self.longest))
 
     def _measure(
-        self, arm: Arm, network: Network, trained: Trained, seed: int
+        self, arm: Arm, network: Network, trained: TrainingResult, seed: int
     ) -> tuple[Row, list[Row]]:
         """The cells of the row that this run fills, and its rows of curves.csv."""
         row: Row = {"loss": round(trained.test["loss"], 6)}

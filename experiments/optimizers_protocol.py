@@ -25,7 +25,7 @@ from cnnjax.models import check_takes
 from cnnjax.models.ledger import multiply_adds
 from cnnjax.studies.plans import Plan, Run
 from cnnjax.studies.runs import Outcome, Tools
-from cnnjax.studies.trainings import Trained, train_network
+from cnnjax.studies.trainings import TrainingResult, train_network
 from cnnjax.training import (
     classification,
     create_state,
@@ -160,7 +160,7 @@ class Protocol:
         ]
         return Outcome(row, curve=curve)
 
-    def _fit(self, run: Run, rate: float, held_out: Dataset, tools: Tools) -> Trained:
+    def _fit(self, run: Run, rate: float, held_out: Dataset, tools: Tools) -> TrainingResult:
         return train_network(
             self.network,
             self.train,

@@ -31,7 +31,7 @@ CURVE_COLUMNS: Sequence[str] = ("run", "step", "train_loss", "train_accuracy", "
 """Of curves.csv, as `curve` fills it."""
 
 
-class Trained(NamedTuple):
+class TrainingResult(NamedTuple):
     """The outcome of a training.
 
     Attributes:
@@ -66,7 +66,7 @@ def train_network(
     variables: Variables | None = None,
     task: Task = classification,
     may_diverge: bool = False,
-) -> Trained:
+) -> TrainingResult:
     """Trains, and measures on the test set: along the way for the figure, and after the last step.
 
     Nothing is chosen by what the test set says on the way.
@@ -120,12 +120,12 @@ def train_network(
             raise
         tools.on_steps(steps)
         guess = {"loss": float("inf"), "accuracy": 1 / train.num_classes}
-        return Trained(variables, guess, read_lines(tools.directory), True)
+        return TrainingResult(variables, guess, read_lines(tools.directory), True)
     learnt = trained_variables(state)
-    return Trained(learnt, evaluate(network, task, learnt, held_out), lines, False)
+    return TrainingResult(learnt, evaluate(network, task, learnt, held_out), lines, False)
 
 
-def curve(trained: Trained) -> list[Row]:
+def curve(trained: TrainingResult) -> list[Row]:
     """Rows for curves.csv: step, training loss and accuracy since the row before (in %), and test
     accuracy (in %) where it was measured."""
     return [
