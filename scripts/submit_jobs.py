@@ -73,16 +73,17 @@ class Work:
             [*self.command, "--only", name], cwd=str(Path.cwd())
         )
 
-    def report(self, name: str, job: "Job") -> None:
-        """Says what became of a run whose job has ended."""
+    def report(self, name: str, job: "Job") -> bool:
+        """Says what became of a run whose job has ended, and returns whether it is finished."""
         if self.finished(name):
             print(f"{name}: finished", flush=True)
-            return
+            return True
         log = job.paths.stderr
         text = log.read_text(errors="replace") if log.exists() else ""
         said = [line for line in text.splitlines() if line.startswith("error: ")]
         why = said[-1].removeprefix("error: ") if said else f"its job {job.job_id} came to no end"
         print(f"{name}: failed: {why}; log: {log}", flush=True)
+        return False
 
 
 def run_here(work: Work, resources: Resources, debug: bool) -> None:
@@ -94,8 +95,9 @@ def run_here(work: Work, resources: Resources, debug: bool) -> None:
     cores = max(1, (os.cpu_count() or 1) // resources.cpus)
     at_once = 1 if debug else resources.at_once or cores
     kind = submitit.DebugExecutor if debug else submitit.LocalExecutor
-    executor, needs = kind(work.logs), work.needs(work.missing())
-    free, running = list(range(at_once)), {}
+    missing = work.missing()
+    executor, needs = kind(work.logs), work.needs(missing)
+    free, running, pending = list(range(at_once)), {}, set(missing)
     while needs or running:
         for name, (job, slot) in list(running.items()):
             if debug:
@@ -104,8 +106,9 @@ def run_here(work: Work, resources: Resources, debug: bool) -> None:
                 continue
             del running[name]
             free.append(slot)
-            work.report(name, job)
-        for name in [name for name, needed in needs.items() if _ready(work, needed)]:
+            if work.report(name, job):
+                pending.remove(name)
+        for name in [name for name, needed in needs.items() if not pending.intersection(needed)]:
             if free:
                 slot, _ = free.pop(0), needs.pop(name)
                 gpus = range(slot * resources.gpus, (slot + 1) * resources.gpus)
@@ -117,7 +120,7 @@ def run_here(work: Work, resources: Resources, debug: bool) -> None:
                 running[name] = executor.submit(work.job(name)), slot
         if needs and not running:
             for name, needed in needs.items():
-                lost = [need for need in needed if not work.finished(need)]
+                lost = [need for need in needed if need in pending]
                 print(f"{name}: not begun, for it needs {' and '.join(lost)}", flush=True)
             return
         time.sleep(0.2)
@@ -213,10 +216,6 @@ def _still_queued(work: Work) -> dict[str, "Job"]:
 
 def _array(job: "Job") -> str:
     return job.job_id.partition("_")[0]
-
-
-def _ready(work: Work, needed: Iterable[str]) -> bool:
-    return all(work.finished(need) for need in needed)
 
 
 def _submitit() -> ModuleType:

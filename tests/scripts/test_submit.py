@@ -3,9 +3,11 @@ commands that SLURM would be given, by an sbatch that keeps what it gets."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from submit import Config, run
 
 from cnnjax.errors import CnnjaxError
 
-SCRIPT = Path(submit.__file__)
+MANUAL = Path(submit.__file__).parents[1] / "docs" / "cluster.md"
 
 TOY = """
     # A study by the contract of --list --json and --only alone: two bases, and a run on top.
@@ -37,7 +39,13 @@ TOY = """
     if "--list" in sys.argv:
         assert "--json" in sys.argv
         runs = [
-            {"name": name, "needs": needs, "identity": f"identity of {name}"}
+            {
+                "name": name,
+                "needs": needs,
+                "level": 1 if needs else 0,
+                "state": "finished" if done(name) else "missing",
+                "identity": f"identity of {name}",
+            }
             for name, needs in NEEDS.items()
             if name == "baseA" or "--one" not in sys.argv
         ]
@@ -83,13 +91,15 @@ def unsuccessful(config: Config) -> None:
 
 
 def test_local_jobs_do_each_run_after_those_it_needs_and_a_second_start_does_nothing(toy, capsys):
-    run(configure(toy))
+    run(configure(toy, gpus=2))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "3 runs, 3 of them missing"
     assert sorted(lines[1:3]) == ["baseA: finished", "baseB: finished"]
     assert lines[3] == "top: finished"
     assert lines[4] == "all runs are finished: out/results.csv, out/figure.svg"
     assert len(list(Path("out-jobs").glob("*_0_log.out"))) == 3
+    gpus = [result(name)["row"]["gpu"] for name in ("baseA", "baseB")]
+    assert sorted(gpus) == ["0,1", "2,3"]  # those at work at the same time see each its own
     run(configure(toy))
     assert capsys.readouterr().out.splitlines()[0] == "3 runs, 0 of them missing"
     assert len(list(Path("out-jobs").glob("*_0_log.out"))) == 3
@@ -99,18 +109,17 @@ def test_a_run_that_fails_is_named_with_its_reason_and_its_log_and_done_by_a_sec
     toy, capsys
 ):
     Path("BREAKS-baseA").touch()
-    unsuccessful(configure(toy))
+    config = configure(toy, flags="--out out --one", logs=Path("elsewhere"))
+    unsuccessful(config)
     said = capsys.readouterr().out
     (line,) = [line for line in said.splitlines() if line.startswith("baseA")]
     assert line.startswith("baseA: failed: run baseA: the training diverged; log: ")
+    assert Path("elsewhere").resolve() == Path(line.partition("log: ")[2]).parent
     assert "a warning" in Path(line.partition("log: ")[2]).read_text()
-    assert "top: not begun, for it needs baseA" in said
-    assert said.endswith("2 of 3 runs are missing; the same command again goes on\n")
+    assert said.endswith("1 of 1 runs are missing; the same command again goes on\n")
     Path("BREAKS-baseA").unlink()
-    run(configure(toy))
-    said = capsys.readouterr().out
-    assert "baseB" not in said
-    assert "top: finished" in said
+    run(config)
+    assert "baseA: finished" in capsys.readouterr().out
 
 
 def test_a_job_that_is_killed_is_named_with_its_log(toy, capsys):
@@ -122,30 +131,44 @@ def test_a_job_that_is_killed_is_named_with_its_log(toy, capsys):
     assert Path(line.partition("log: ")[2]).exists()
 
 
-def test_local_jobs_at_the_same_time_see_each_its_own_gpus(toy):
-    run(configure(toy, gpus=2, logs=Path("elsewhere")))
-    seen = [result(name)["row"]["gpu"] for name in ("baseA", "baseB")]
-    assert sorted(seen) == ["0,1", "2,3"]
-    assert Path("elsewhere").is_dir()
-    assert not Path("out-jobs").exists()
-
-
 def test_debug_does_them_one_after_the_other_in_sight_and_stops_in_no_debugger(toy, capfd):
-    Path("BREAKS-top").touch()
-    unsuccessful(configure(toy, executor="debug"))
+    run(configure(toy, executor="debug"))
     said = capfd.readouterr().out
     assert said.index("baseA is at work") < said.index("baseA: finished")
     assert said.index("baseA: finished") < said.index("baseB is at work")
-    assert "top: failed" in said
+    assert said.index("baseB: finished") < said.index("top is at work")
+
+
+def test_what_needs_a_run_that_failed_is_not_begun_and_the_others_are(toy, capfd):
+    Path("BREAKS-baseA").touch()
+    unsuccessful(configure(toy, executor="debug"))
+    said = capfd.readouterr().out
+    assert "baseA: failed" in said
+    assert "baseB: finished" in said
+    assert "top: not begun, for it needs baseA\n" in said
 
 
 @pytest.fixture
-def slurm(tmp_path, monkeypatch) -> Path:
-    """A folder with all that sbatch has been given, one file a call."""
-    folder, commands = tmp_path / "given", tmp_path / "bin"
+def programs(tmp_path, monkeypatch) -> Callable[..., None]:
+    """`programs(NAME=text)`: has the command NAME run that text of bash."""
+    folder = tmp_path / "bin"
     folder.mkdir()
-    commands.mkdir()
-    programs = {
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+    def make(**texts: str) -> None:
+        for name, text in texts.items():
+            (folder / name).write_text(f"#!/usr/bin/env bash\n{textwrap.dedent(text)}\n")
+            (folder / name).chmod(0o755)
+
+    return make
+
+
+@pytest.fixture
+def slurm(tmp_path, programs) -> Path:
+    """A folder with all that sbatch has been given, one file a call."""
+    folder = tmp_path / "given"
+    folder.mkdir()
+    texts = {
         "srun": """
             [[ "$1 $2 $4" == "--unbuffered --output --error" ]] && shift 5
             exec "$@" """,
@@ -158,10 +181,7 @@ def slurm(tmp_path, monkeypatch) -> Path:
             echo "JobID|State|NodeList"
             cat {tmp_path}/states 2>/dev/null || true""",
     }
-    for name, body in programs.items():
-        (commands / name).write_text(f"#!/usr/bin/env bash\n{textwrap.dedent(body)}\n")
-        (commands / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(commands), prepend=os.pathsep)
+    programs(**texts)
     return folder
 
 
@@ -243,3 +263,32 @@ def test_a_script_that_is_no_study_of_this_release_is_refused(toy, text):
 def test_an_option_of_sbatch_without_a_value_is_refused(toy, option):
     with pytest.raises(CnnjaxError, match="give KEY=VALUE"):
         run(configure(toy, slurm=(option,)))
+
+
+def test_the_batch_script_of_the_manual_does_the_study_level_by_level(toy, programs, tmp_path):
+    (script,) = re.findall(r"```bash\n(.*?)```", MANUAL.read_text(), re.DOTALL)
+    (tmp_path / "study.sbatch").write_text(script)
+    programs(
+        python=f'exec {sys.executable} "$@"',
+        sbatch="""
+            echo "$*" >>calls
+            for word in "$@"; do
+                if [[ $word == --array=0-* ]]; then last=${word#--array=0-}; fi
+            done
+            while [[ $1 == --* ]]; do shift; done
+            for ((task = 0; task <= last; task++)); do SLURM_ARRAY_TASK_ID=$task bash "$@" >&2; done
+            echo "$((99 + $(wc -l <calls)));cluster" """,
+    )
+
+    def start() -> str:
+        command = ["bash", "study.sbatch", "toy.py", "--out", "out"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    assert start() == "job 100: 2 runs of level 0\njob 101: 1 runs of level 1\n"
+    assert all(result(name) for name in ("baseA", "baseB", "top"))
+    first, second = Path("calls").read_text().splitlines()
+    assert first.startswith("--parsable --array=0-1 study.sbatch ")
+    assert second.startswith(
+        "--parsable --array=0-0 --dependency=afterok:100 --kill-on-invalid-dep=yes study.sbatch "
+    )
+    assert start() == ""
