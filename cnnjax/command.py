@@ -8,8 +8,10 @@ import shutil
 import signal
 import sys
 import textwrap
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from math import inf
@@ -18,7 +20,6 @@ from typing import NamedTuple, TypeVar
 
 import jax
 import tyro
-from filelock import FileLock, Timeout
 
 from cnnjax.data.cache import cache_dir
 from cnnjax.errors import CnnjaxError
@@ -26,8 +27,6 @@ from cnnjax.errors import CnnjaxError
 Config = TypeVar("Config")
 COMPILED_BYTES = 2**31
 """What compiled programs may take on disk; the least recently used ones make room."""
-WORTH_KEEPING = 0.1
-"""Seconds of compiling from which a program is kept."""
 NO_COMPILE_CACHE = "--no-compile-cache"
 
 
@@ -177,23 +176,57 @@ def _keep_compiled() -> None:
         folder = cache_dir() / "compiled" / _processor()
         folder.mkdir(parents=True, exist_ok=True)
         _drop_half_written(folder)
+        _make_room(folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_compilation_cache_max_size", COMPILED_BYTES)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING)
+        # However short: a study has dozens that take less than 0.1 s each.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _drop_half_written(folder: Path) -> None:
-    """Removes programs that a killed process, or a full disk, has left half-written.
+    """Removes programs that a killed process, or a full disk, has left half-written, of those that
+    were written since the last start: JAX would try them in vain, and not write them again."""
+    stamp = folder / ".looked-through"
+    last = stamp.stat().st_mtime if stamp.exists() else 0.0
+    stamp.touch()
+    for path in folder.glob("*-cache"):
+        with suppress(FileNotFoundError):  # another process was here first
+            if path.stat().st_mtime >= last and not _is_whole(path.read_bytes()):
+                path.unlink()
 
-    JAX writes NAME-cache and then NAME-atime. Where the second is missing, the first may be half
-    a program, which JAX would try in vain at every start, and no program could be kept any more:
-    it looks for the second of each when it makes room.
+
+def _is_whole(program: bytes) -> bool:
+    """Whether it can be unpacked. JAX packs with Zstandard where that is there, else with zlib."""
+    if program.startswith(b"\x28\xb5\x2f\xfd"):
+        for name in ("compression.zstd", "zstandard"):
+            try:
+                return bool(import_module(name).decompress(program))
+            except ImportError:
+                continue
+            except Exception:  # each has a type of its own
+                return False
+        return True
+    try:
+        return bool(zlib.decompress(program))
+    except zlib.error:
+        return False
+
+
+def _make_room(folder: Path) -> None:
+    """Deletes the programs that were used the longest ago until the rest take COMPILED_BYTES.
+
+    JAX could do so, but looks through the whole folder for each program that it adds: with 1,000 of
+    them for 0.1 s, which is as long as most take to compile.
     """
-    with suppress(Timeout), FileLock(folder / ".lockfile", timeout=0.5):  # JAX's own
-        names = {entry.name for entry in os.scandir(folder)}
-        for name in names:
-            if name.endswith("-cache") and f"{name.removesuffix('-cache')}-atime" not in names:
-                (folder / name).unlink()
+    with os.scandir(folder) as entries:
+        found = [(entry.stat(), entry.path) for entry in entries]
+    files = sorted((max(s.st_atime, s.st_mtime), s.st_size, path) for s, path in found)
+    taken = sum(size for _, size, _ in files)
+    for _, size, path in files:
+        if taken <= COMPILED_BYTES:
+            return
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        taken -= size
 
 
 def _processor() -> str:

@@ -3,12 +3,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+import zlib
 from dataclasses import dataclass, make_dataclass
 from types import SimpleNamespace
 
 import jax
 import pytest
-from filelock import FileLock
 
 from cnnjax import command
 from cnnjax.errors import CnnjaxError
@@ -161,24 +162,37 @@ def test_the_second_start_compiles_nothing_unless_nothing_is_to_be_kept(tmp_path
         "def run(config):\n"
         "    events = []\n"
         "    jax.monitoring.register_event_listener(lambda name, **_: events.append(name))\n"
-        "    jax.jit(lambda key: jax.random.normal(key, (3,)))(jax.random.key(0))\n"
-        "    print(events.count('/jax/compilation_cache/cache_hits'))\n"
-        "command.WORTH_KEEPING = 0.0\n"
+        "    jax.numpy.zeros(3) + 1\n"
+        "    for name in ('compile_requests_use_cache', 'cache_hits'):\n"
+        "        print(events.count('/jax/compilation_cache/' + name))\n"
         "command.main(make_dataclass('Config', [('n', int, 1)]), run, 'What it is.')\n"
     )
 
-    def hits(*flags: str) -> int:
+    def requests_and_hits(*flags: str) -> list[int]:
         environment = os.environ | {"CNNJAX_CACHE": str(tmp_path)}
         process = subprocess.run(
             [sys.executable, "-c", code, *flags], env=environment, capture_output=True, text=True
         )
         assert process.stderr == ""
-        return int(process.stdout)
+        return [int(count) for count in process.stdout.split()]
 
-    assert hits("--no-compile-cache") == 0
+    assert requests_and_hits("--no-compile-cache") == [0, 0]
     assert not any(tmp_path.iterdir())
-    assert hits() == 0
-    assert hits() > 0
+    requests, hits = requests_and_hits()
+    assert (requests > 0, hits) == (True, 0)
+    assert requests_and_hits() == [requests, requests]
+
+
+def test_programs_that_were_used_the_longest_ago_make_room_for_others(monkeypatch, tmp_path):
+    for name, age in (("old", 300), ("new", 100), ("older, used", 400)):
+        (tmp_path / name).write_bytes(bytes(10))
+        used = time.time() - age
+        os.utime(tmp_path / name, (time.time() if "used" in name else used, used))
+    monkeypatch.setattr(command, "COMPILED_BYTES", 20)
+    command._make_room(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["new", "older, used"]
+    command._make_room(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["new", "older, used"]
 
 
 def test_without_a_place_to_write_to_a_command_runs_all_the_same(monkeypatch, tmp_path):
@@ -261,12 +275,28 @@ def test_sigterm_says_how_to_go_on_and_is_status_143():
 
 
 def test_compiled_programs_that_a_killed_process_left_half_written_are_removed(tmp_path):
-    for name in ("whole-cache", "whole-atime", "half-cache", "gone-atime"):
-        (tmp_path / name).write_bytes(b"")
+    whole = zlib.compress(b"program" * 100)
+    for name, content in (("whole", whole), ("half", whole[:-5]), ("empty", b"")):
+        (tmp_path / f"{name}-cache").write_bytes(content)
     command._drop_half_written(tmp_path)
-    left = {path.name for path in tmp_path.iterdir()} - {".lockfile"}
-    assert left == {"whole-cache", "whole-atime", "gone-atime"}
-    (tmp_path / "half-cache").write_bytes(b"")
-    with FileLock(tmp_path / ".lockfile"):  # another process is just writing it
-        command._drop_half_written(tmp_path)
-    assert (tmp_path / "half-cache").exists()
+    assert [path.name for path in tmp_path.glob("*-cache")] == ["whole-cache"]
+
+
+def test_programs_that_zstandard_packed_are_looked_at_where_it_is_there(monkeypatch):
+    packed = b"\x28\xb5\x2f\xfd and more"
+    monkeypatch.setitem(sys.modules, "compression.zstd", None)
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    assert command._is_whole(packed)
+    said = {packed: b"program"}
+    monkeypatch.setitem(sys.modules, "zstandard", SimpleNamespace(decompress=said.__getitem__))
+    assert command._is_whole(packed)
+    assert not command._is_whole(packed[:-1])
+
+
+def test_of_compiled_programs_only_those_since_the_last_start_are_looked_at(tmp_path):
+    command._drop_half_written(tmp_path)
+    for name, age in (("old", 100), ("new", -1)):
+        (tmp_path / f"{name}-cache").write_bytes(b"no program")
+        os.utime(tmp_path / f"{name}-cache", (time.time() - age,) * 2)
+    command._drop_half_written(tmp_path)
+    assert [path.name for path in tmp_path.glob("*-cache")] == ["old-cache"]
