@@ -1,0 +1,231 @@
+"""Measure streamed data: images a second of reading alone, of the training step alone, and of both.
+
+Reading is measured with threads, as cnnjax reads, and with Grain's processes, for comparison. All
+take turns, round after round, so that whatever else the machine does meets all alike. The files
+come from the memory in which the system keeps them: what a slow disk adds is not measured.
+
+    python scripts/benchmark_stream.py --dataset folder:photos --out docs/benchmarks/stream.json \\
+        --markdown docs/benchmarks.md
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import numpy as np
+import optax
+from benchmark_report import read_json, surroundings, write_json, write_section
+
+import cnnjax
+from cnnjax.command import at_least, check_numbers, main, unset
+from cnnjax.data import StreamedDataset, stream
+from cnnjax.data.readers import TrainingReader
+from cnnjax.errors import CnnjaxError
+from cnnjax.training import TrainState, classification, create_state
+from cnnjax.training.feeds import Streamed, train_on_batch
+from cnnjax.transfer import initialise
+
+ENDLESS = 1_000_000
+"""Steps: more than are measured."""
+
+
+@dataclass(frozen=True)
+class Config:
+    dataset: Annotated[str, unset("NAME", "none")] = ""
+    """folder:PATH or tfds:NAME, of photos."""
+    image_sizes: tuple[int, ...] = (64, 128)
+    """Sides in pixels to bring the images to."""
+    networks: tuple[str, ...] = ("lenet5", "mobilenet_v2")
+    """Whose steps are measured."""
+    batch_size: int = 64
+    """Images at a time."""
+    seconds: float = 4.0
+    """Of each measurement."""
+    repeats: int = 5
+    """Rounds, after one that is not counted."""
+    out: Annotated[Path | None, unset("PATH", "nothing is written")] = None
+    """Where to write what was measured, as JSON."""
+    markdown: Annotated[Path | None, unset("PATH", "none")] = None
+    """A document whose table of streams is written anew from --out."""
+    only_report: bool = False
+    """Measure nothing: report what --out holds."""
+
+
+class Pixels:
+    """The images of a data set, for Grain's processes."""
+
+    def __init__(self, data: StreamedDataset) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return ENDLESS
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        return self._data.read(place % len(self._data))
+
+
+def in_threads(data: StreamedDataset, batch_size: int) -> Iterator[object]:
+    """Batches as cnnjax reads them."""
+    with closing(TrainingReader(data, batch_size, 0, ENDLESS)) as reader:
+        while True:
+            yield next(reader)
+
+
+def in_processes(data: StreamedDataset, batch_size: int, workers: int) -> Iterator[object]:
+    """Batches as Grain reads them in processes, one thread each."""
+    import grain
+    from absl import flags
+
+    flags.FLAGS.mark_as_parsed()  # Grain asks for its flags there
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch_size)
+    batches = grain.MapDataset.source(Pixels(data)).to_iter_dataset(options).batch(batch_size)
+    processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+    with closing(iter(batches.mp_prefetch(processes))) as reader:
+        while True:
+            yield next(reader)
+
+
+class Training:
+    """Steps of a network on streamed batches, and on one that lies there."""
+
+    def __init__(self, name: str, data: StreamedDataset, batch_size: int) -> None:
+        network = cnnjax.create(name, num_classes=data.num_classes)
+        self._step = {
+            "network": network,
+            "task": classification,
+            "optimizer": optax.sgd(0.01, momentum=0.9),
+        }
+        self._variables = initialise(network, data.image_shape, 0)
+        self._data, self._size = data, batch_size
+
+    def _state(self) -> TrainState:
+        variables = jax.tree.map(lambda array: array.copy(), self._variables)
+        return create_state(variables, self._step["optimizer"], jax.random.key(0))
+
+    def alone(self) -> Iterator[object]:
+        """Steps on one batch."""
+        with closing(TrainingReader(self._data, self._size, 0, 1)) as reader:
+            images, labels, _ = jax.device_put(next(reader))
+        state = self._state()
+        while True:
+            state, log = train_on_batch(state, images, labels, {}, **self._step)
+            yield jax.block_until_ready(log)
+
+    def fed(self) -> Iterator[object]:
+        """Steps on what is read meanwhile."""
+        state = self._state()
+        with closing(Streamed(self._data, self._size, 0, ENDLESS, None)) as feed:
+            while True:
+                state, log = feed.take_steps(state, 0, 1, {}, **self._step)
+                yield log
+
+
+def images_per_second(batches: Iterator[object], config: Config) -> float:
+    """After the first batches, for which everything is begun and compiled."""
+    with closing(batches):
+        for _ in range(3):
+            next(batches)
+        count, began = 0, time.perf_counter()
+        while time.perf_counter() - began < config.seconds:
+            next(batches)
+            count += 1
+        return count * config.batch_size / (time.perf_counter() - began)
+
+
+def measured(config: Config, size: int) -> list[dict[str, object]]:
+    """A row for each way of reading and for each network, at one size of the images."""
+
+    def data(workers: int) -> StreamedDataset:
+        return stream(config.dataset, image_size=size, workers=workers).train
+
+    makers: dict[str, Callable[[], Iterator[object]]] = {}
+    for workers in (1, 2, 4):
+        makers[f"reading, {_count(workers, 'thread')}"] = lambda workers=workers: in_threads(
+            data(workers), config.batch_size
+        )
+    for workers in (1, 2):
+        makers[f"reading, {_count(workers, 'process')}"] = lambda workers=workers: in_processes(
+            data(1), config.batch_size, workers
+        )
+    for name in config.networks:
+        training = Training(name, data(2), config.batch_size)
+        makers[f"{name}, step alone"] = training.alone
+        makers[f"{name}, both together, 2 threads"] = training.fed
+    rates: dict[str, list[float]] = {what: [] for what in makers}
+    for _ in range(config.repeats + 1):
+        for what, make in makers.items():
+            rates[what].append(images_per_second(make(), config))
+    rows = []
+    for what, found in rates.items():
+        low, median, high = statistics.quantiles(found[1:], n=4, method="inclusive")
+        rows.append(
+            {
+                "image_size": size,
+                "what": what,
+                "images_per_second": round(median, 1),
+                "quartiles": [round(low, 1), round(high, 1)],
+            }
+        )
+    return rows
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{('es' if what.endswith('s') else 's') if number > 1 else ''}"
+
+
+def section(report: dict) -> str:
+    """The table and its conditions, as Markdown."""
+    lines = ["| images | what | images/s | quartiles |", "|---|---|--:|--:|"]
+    for row in report["streams"]:
+        low, high = row["quartiles"]
+        lines.append(
+            f"| {row['image_size']} x {row['image_size']} | {row['what']} "
+            f"| {row['images_per_second']:,.0f} | {low:,.0f} to {high:,.0f} |"
+        )
+    machine = report["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
+    conditions = (
+        f"Images a second in batches of {report['batch_size']}: medians and quartiles over "
+        f"{report['repeats']} rounds of {report['seconds']:g} s in which all take turns; "
+        f"{report['images']:,} photos, {report['photo_bytes']:,} bytes each on the average, from "
+        f"the system's memory. {machine['processor']}, {machine['cores']} cores, "
+        f"{machine['system']}, load {machine['load_before']} before; {versions}."
+    )
+    return "\n".join(lines) + "\n\n" + conditions
+
+
+def run(config: Config) -> None:
+    """Measure or read, then report."""
+    if config.only_report:
+        if config.out is None:
+            raise CnnjaxError("--only-report needs --out FILE.json, a file that was written before")
+        report = read_json(config.out)
+    else:
+        check_numbers(config, batch_size=at_least(1), repeats=at_least(2), seconds=at_least(0))
+        report = surroundings(os.getloadavg()[0])
+        report |= {"batch_size": config.batch_size, "repeats": config.repeats}
+        report |= {"seconds": config.seconds} | photos(config)
+        report["streams"] = [row for size in config.image_sizes for row in measured(config, size)]
+        if config.out is not None:
+            write_json(config.out, report)
+    print(section(report))
+    if config.markdown is not None:
+        write_section(config.markdown, "stream", section(report))
+
+
+def photos(config: Config) -> dict[str, int]:
+    """How many photos there are to train on, and how many bytes one has."""
+    data = stream(config.dataset, image_size=config.image_sizes[0]).train
+    sources = [data.source[int(place)].source for place in data.places[:200]]
+    sizes = [len(s) if isinstance(s, bytes) else s.stat().st_size for s in sources]
+    return {"images": len(data), "photo_bytes": round(statistics.mean(sizes))}
+
+
+if __name__ == "__main__":
+    main(Config, run, __doc__)
