@@ -1,6 +1,6 @@
 """The batches of a streamed data set: without end for training, each example once to evaluate."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -31,32 +31,29 @@ class TrainingReader:
         batch_size: int,
         seed: int,
         steps: int,
-        *,
-        shard: int = 0,
-        shards: int = 1,
+        own: Sequence[int] | None = None,
     ) -> None:
         """
         Args:
           data: what to read.
-          batch_size: examples in a batch, of all shards together.
+          batch_size: examples in a batch, of all processes together.
           seed: of the order.
           steps: how many batches there are.
-          shard: which part of each batch to read, from 0 on.
-          shards: how many equal parts a batch is cut into.
+          own: the places in each batch that this process reads, in order; by default all. What
+            stands in them does not depend on who reads the others.
 
         Raises:
-          CnnjaxError: a batch cannot be cut into so many equal parts.
+          CnnjaxError: a place that is none, or none at all.
         """
-        _check_shards(batch_size, shard, shards)
-        self._data, self._shards, self._steps = data, shards, steps
-        own = self._own = batch_size // shards
+        own = _own_places(own, batch_size)
+        self._data, self._size, self._steps = data, len(own), steps
 
         @lru_cache(maxsize=4)
         def permutation(epoch: int) -> np.ndarray:
             return epoch_permutation(len(data), seed, epoch)
 
         def example(place: int) -> Example:
-            epoch, rest = divmod(_in_the_row(place, batch_size, shard, shards), len(data))
+            epoch, rest = divmod(_in_the_row(place, batch_size, own), len(data))
             drawn, corrupt = int(permutation(epoch)[rest]), {}
             for index in chain([drawn], _draws(len(data), seed, epoch, rest)):
                 image = None if index in corrupt else _try_to_read(data, index, corrupt)
@@ -69,7 +66,7 @@ class TrainingReader:
                 f"be read; the first: {corrupt[drawn]}"
             )
 
-        self._batches = read_ahead(example, steps * own, own, data.workers)
+        self._batches = read_ahead(example, steps * len(own), len(own), data.workers)
 
     def __next__(self) -> Batch:
         """The next batch.
@@ -84,10 +81,10 @@ class TrainingReader:
     def get_state(self) -> dict[str, object]:
         """Where the next batch begins, and which examples could not be read so far, for JSON."""
         corrupt = {str(index): message for index, message in self._data.reading.corrupt.items()}
-        return {"grain": self._batches.get_state(), "shards": self._shards, "corrupt": corrupt}
+        return {"grain": self._batches.get_state(), "batch": self._size, "corrupt": corrupt}
 
     def set_state(self, state: Mapping[str, object], step: int) -> None:
-        """Goes on where `get_state` was called, also with another number of workers or shards.
+        """Goes on where `get_state` was called, also with other workers or places of a batch.
 
         Args:
           state: what it gave.
@@ -97,17 +94,17 @@ class TrainingReader:
           CnnjaxError: that is no such state, or one after another number of examples.
         """
         try:
-            place = int(state["grain"]["next_index"]) * int(state["shards"]) // self._shards
+            batches, rest = divmod(int(state["grain"]["next_index"]), int(state["batch"]))
             corrupt = {int(index): str(said) for index, said in state["corrupt"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError):
-            place, corrupt = -1, {}
-        if place != step * self._own or step > self._steps:
+        except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
+            batches, rest, corrupt = -1, 0, {}
+        if (batches, rest) != (step, 0) or step > self._steps:
             raise CnnjaxError(
                 f"the checkpoint of step {step} holds no position in this stream; expected that of "
                 "a training on the same data in batches of the same size; use the settings it was "
                 "made with"
             )
-        self._batches.set_state({"next_index": place})
+        self._batches.set_state({"next_index": step * self._size})
         self._data.reading.corrupt.clear()
         self._data.reading.corrupt.update(corrupt)
 
@@ -117,7 +114,7 @@ class TrainingReader:
 
 
 def every_example_once(
-    data: StreamedDataset, batch_size: int, *, shard: int = 0, shards: int = 1
+    data: StreamedDataset, batch_size: int, own: Sequence[int] | None = None
 ) -> Iterator[Batch]:
     """All examples in order, for evaluation; the last batch is filled up with zeros.
 
@@ -125,25 +122,23 @@ def every_example_once(
 
     Args:
       data: what to read.
-      batch_size: examples in a batch, of all shards together.
-      shard: which part of each batch to read, from 0 on.
-      shards: how many equal parts a batch is cut into.
+      batch_size: examples in a batch, of all processes together.
+      own: as of `TrainingReader`.
 
     Raises:
       CnnjaxError: an example cannot be read, and the data is read strictly (named); none can be
-        read; or a batch cannot be cut into so many equal parts.
+        read; or a place that is none.
     """
-    _check_shards(batch_size, shard, shards)
+    own = _own_places(own, batch_size)
 
     def example(place: int) -> Example:
-        index, corrupt = _in_the_row(place, batch_size, shard, shards), {}
+        index, corrupt = _in_the_row(place, batch_size, own), {}
         image = _try_to_read(data, index, corrupt) if index < len(data) else None
         if image is None:
             return Example(np.zeros(data.image_shape, np.uint8), 0, 0.0, corrupt)
         return Example(image, int(data.labels[index]), 1.0, corrupt)
 
-    own = batch_size // shards
-    batches = read_ahead(example, -(-len(data) // batch_size) * own, own, data.workers)
+    batches = read_ahead(example, -(-len(data) // batch_size) * len(own), len(own), data.workers)
     try:
         for batch in batches:
             yield _handed_over(data, batch)
@@ -156,10 +151,10 @@ def every_example_once(
         )
 
 
-def _in_the_row(place: int, batch_size: int, shard: int, shards: int) -> int:
-    """The place in the row of all shards of a place in that of one."""
-    own = batch_size // shards
-    return place // own * batch_size + shard * own + place % own
+def _in_the_row(place: int, batch_size: int, own: Sequence[int]) -> int:
+    """The place in the row of all processes of a place in that of one."""
+    batch, rest = divmod(place, len(own))
+    return batch * batch_size + int(own[rest])
 
 
 def _try_to_read(data: StreamedDataset, index: int, corrupt: dict[int, str]) -> np.ndarray | None:
@@ -186,9 +181,12 @@ def _handed_over(data: StreamedDataset, read: Read) -> Batch:
     return read.batch
 
 
-def _check_shards(batch_size: int, shard: int, shards: int) -> None:
-    if shards < 1 or not 0 <= shard < shards or batch_size < 1 or batch_size % shards:
+def _own_places(own: Sequence[int] | None, batch_size: int) -> Sequence[int]:
+    if own is None:
+        own = range(batch_size)
+    if not len(own) or min(own) < 0 or max(own) >= batch_size:
         raise CnnjaxError(
-            f"part {shard} of {shards} of a batch of {batch_size} cannot be; expected a batch that "
-            "the number of parts divides, and a part from 0 on; mend the numbers"
+            f"{len(own)} places of a batch of {batch_size} are to be read; expected at least one, "
+            f"each from 0 to {batch_size - 1}; mend the batch size or the places"
         )
+    return own

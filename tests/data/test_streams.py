@@ -47,8 +47,8 @@ def damaged(photos, tmp_path):
     return root, {str(files[3]), str(files[40]), str(files[80]), str(root / "eel" / "gone.png")}
 
 
-def batches_of(data, batch_size, seed, steps, **shards):
-    reader = TrainingReader(data, batch_size, seed, steps, **shards)
+def batches_of(data, batch_size, seed, steps, **own):
+    reader = TrainingReader(data, batch_size, seed, steps, **own)
     try:
         return [next(reader) for _ in range(steps)]
     finally:
@@ -141,44 +141,49 @@ def test_every_epoch_is_a_permutation(size, batch_size, seed):
         assert sorted(epoch) == list(range(size))
 
 
-@pytest.mark.parametrize("shards", [2, 3])
-def test_shards_are_the_parts_of_each_batch(shards):
-    whole = seen(batches_of(numbered(20), 6, 0, 10)).reshape(10, 6)
-    parts = [
-        seen(batches_of(numbered(20), 6, 0, 10, shard=shard, shards=shards)).reshape(10, -1)
-        for shard in range(shards)
-    ]
-    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+PARTS = [[range(3), range(3, 6)], [[0, 1], [2, 3], [4, 5]], [[0, 3, 4], [1, 5], [2]]]
 
 
-def test_a_batch_that_shards_do_not_divide_is_refused():
-    with pytest.raises(CnnjaxError, match="part 0 of 4 of a batch of 6 cannot be"):
-        TrainingReader(numbered(20), 6, 0, 10, shards=4)
+@pytest.mark.parametrize("parts", PARTS)
+def test_processes_read_disjoint_parts_that_cover_each_batch(parts):
+    broken = (2, 11)
+    whole = seen(batches_of(numbered(20, broken), 6, 0, 10)).reshape(10, 6)
+    for own in parts:
+        part = seen(batches_of(numbered(20, broken), 6, 0, 10, own=own)).reshape(10, -1)
+        np.testing.assert_array_equal(part, whole[:, list(own)])
+
+
+@pytest.mark.parametrize("own", [[], [6], [-1, 0]])
+def test_places_that_are_none_are_refused(own):
+    with pytest.raises(CnnjaxError, match="places of a batch of 6 are to be read; expected"):
+        TrainingReader(numbered(20), 6, 0, 10, own=own)
 
 
 @pytest.mark.parametrize("broken", [(), (2, 11)])
-@pytest.mark.parametrize(("before", "after"), [(1, 1), (2, 1), (1, 3)])
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, None), (range(3), None), (None, [1, 5]), ([2], [0, 4, 5])]
+)
 def test_a_reader_goes_on_in_mid_epoch_where_another_stopped(broken, before, after):
     data = numbered(20, broken)
-    whole = batches_of(data, 6, 0, 10, shards=after)
-    first = TrainingReader(numbered(20, broken), 6, 0, 10, shards=before)
+    whole = batches_of(data, 6, 0, 10, own=after)
+    first = TrainingReader(numbered(20, broken), 6, 0, 10, own=before)
     for _ in range(4):
         next(first)
     state = json.loads(json.dumps(first.get_state()))
     found = set(first._data.reading.corrupt)
     first.close()
     again = numbered(20, broken)
-    second = TrainingReader(again, 6, 0, 10, shards=after)
+    second = TrainingReader(again, 6, 0, 10, own=after)
     second.set_state(state, 4)
     assert set(again.reading.corrupt) == found
     assert same([next(second) for _ in range(6)], whole[4:])
-    if before == after == 1:
+    if before is after is None:
         assert again.reading.corrupt == data.reading.corrupt
     with pytest.raises(StopIteration):
         next(second)
 
 
-@pytest.mark.parametrize("state", [{}, {"grain": {"next_index": 12}, "shards": 1, "corrupt": {}}])
+@pytest.mark.parametrize("state", [{}, {"grain": {"next_index": 12}, "batch": 6, "corrupt": {}}])
 def test_a_state_of_another_training_is_refused(state):
     reader = TrainingReader(numbered(20), 6, 0, 10)
     with pytest.raises(CnnjaxError, match="the checkpoint of step 4 holds no position"):
@@ -197,14 +202,10 @@ def test_for_what_cannot_be_read_another_stands_in_and_the_rest_keeps_its_place(
     assert data.reading.corrupt == {n: f"picture {n} is broken" for n in broken}
 
 
-@pytest.mark.parametrize("shards", [1, 2])
-def test_an_evaluation_sees_every_example_once_and_leaves_out_what_cannot_be_read(shards):
+@pytest.mark.parametrize("parts", [[None], *PARTS])
+def test_an_evaluation_sees_every_example_once_and_leaves_out_what_cannot_be_read(parts):
     data = numbered(20, broken=(2, 11))
-    parts = [
-        batch
-        for shard in range(shards)
-        for batch in every_example_once(data, 6, shard=shard, shards=shards)
-    ]
+    parts = [batch for own in parts for batch in every_example_once(data, 6, own)]
     row, mask = seen(parts), np.concatenate([batch.mask for batch in parts])
     assert sorted(row[mask == 1]) == sorted(set(range(20)) - {2, 11})
     assert len(row) == 24
