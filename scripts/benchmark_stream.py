@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -211,6 +212,7 @@ def run(config: Config) -> None:
         report = surroundings(os.getloadavg()[0])
         report |= {"batch_size": config.batch_size, "repeats": config.repeats}
         report |= {"seconds": config.seconds} | photos(config)
+        report["versions"] |= {name: version(name) for name in ("grain", "pillow")}
         report["streams"] = [row for size in config.image_sizes for row in measured(config, size)]
         if config.out is not None:
             write_json(config.out, report)

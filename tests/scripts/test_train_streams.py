@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +98,24 @@ def test_a_streamed_training_that_is_killed_ends_with_the_same_bits(run_script, 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the same, bit by bit, after" in done.stdout
+
+
+@pytest.mark.slow  # two processes
+def test_streamed_batches_are_divided_among_devices_and_nothing_else_changes(pictures, tmp_path):
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
+    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    asked = ["--dataset", f"folder:{pictures}", "--stream", "yes", "--network", "resnet20"]
+    asked += ["--steps", "6", "--batch-size", "8", "--evaluations", "2", "--augment", "flip"]
+    lines = []
+    for devices in ("1", "4"):
+        out = tmp_path / devices
+        subprocess.run(
+            [sys.executable, SCRIPT, *asked, "--devices", devices, "--out", out],
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+        lines.append(read_lines(out))
+    assert len(lines[0]) == len(lines[1]) == 6
+    for one, four in zip(*lines, strict=True):
+        assert four == pytest.approx(one, rel=1e-3)
