@@ -47,6 +47,8 @@ from cnnjax.training import (
     trained_variables,
 )
 from cnnjax.training.fit import CHECKPOINT
+from cnnjax.training.hosts import joined
+from cnnjax.training.processes import Processes
 from cnnjax.transfer import initialise
 
 
@@ -102,7 +104,14 @@ class Config:
     seed: int = 0
     """Of the weights, the order of the examples, dropout and augmentation."""
     devices: Annotated[int | None, unset("INT", "all that divide the batch evenly")] = None
-    """So many devices share each step."""
+    """So many devices, of each process, share each step."""
+    coordinator: Annotated[str | None, unset("HOST:PORT|auto", "this process is alone")] = None
+    """Where process 0 listens, for a training by several processes, each started with this command:
+    docs/multi_host.md. With auto, SLURM, Open MPI or Kubernetes say this and the next two."""
+    processes: Annotated[int | None, unset("INT", "1, or as the cluster says")] = None
+    """How many there are."""
+    process: Annotated[int | None, unset("INT", "as the cluster says")] = None
+    """Which of them this is, from 0."""
     checkpoint_seconds: float = 10.0
     """Time between two checkpoints, about."""
     keep_checkpoint: bool = False
@@ -112,26 +121,29 @@ class Config:
 
 
 RESULT = "result.json"
+NOT_ALIKE = ("out", "coordinator", "processes", "process")
 NO_MATTER = (
-    *("out", "devices", "checkpoint_seconds", "keep_checkpoint"),
+    *(*NOT_ALIKE, "devices", "checkpoint_seconds", "keep_checkpoint"),
     *("stream", "workers", "strict"),  # streamed data has fingerprints of its own
 )
-"""Flags that change no number; devices but to rounding."""
+"""Flags that change no number; devices but to rounding. The first may differ between processes."""
 
 
 def run(config: Config) -> None:
     """Trains what is not trained yet, then measures."""
+    check_numbers(config, evaluations=at_least(1), checkpoint_seconds=at_least(0))
     with ExitStack() as held:
-        _run(config, held)
+        here = joined(config.coordinator, config.processes, config.process)
+        _run(config, held.enter_context(here), held)
 
 
-def _run(config: Config, held: ExitStack) -> None:
-    console = Console()
+def _run(config: Config, here: Processes, held: ExitStack) -> None:
+    console = Console(quiet=not here.primary)
 
     def report(message: str) -> None:
         console.print(f"note: {message}", markup=False)
 
-    check_numbers(config, evaluations=at_least(1), checkpoint_seconds=at_least(0))
+    here.agree({f: value for f, value in asdict(config).items() if f not in NOT_ALIKE})
     devices = choose_devices(config.batch_size, config.devices)
     data = read_data(
         config.dataset,
@@ -163,10 +175,11 @@ def _run(config: Config, held: ExitStack) -> None:
     check_augmentation(augment, image)
     recipe = {name: value for name, value in asdict(config).items() if name not in NO_MATTER}
     fingerprints = [train.fingerprint(), data.validation.fingerprint(), data.test.fingerprint()]
-    claim_folder(config.out, "train", recipe | {"data": fingerprints})
-    if jax.process_index() == 0:  # of the processes of one training the first writes
+    here.agree({"data": fingerprints})
+    if here.primary:
+        claim_folder(config.out, "train", recipe | {"data": fingerprints})
         held.enter_context(sole_process(config.out))
-    if is_finished(config.out / RESULT, report):
+    if here.tell(here.primary and is_finished(config.out / RESULT, report)):
         console.print(f"this training is finished: {config.out / RESULT}", highlight=False)
         return
 
@@ -196,6 +209,8 @@ def _run(config: Config, held: ExitStack) -> None:
             on_steps=lambda step: bar.show(step, pace(train)),
             report=report,
         )
+    if not here.primary:
+        return
     if config.keep_checkpoint:
         checkpoints.save(config.out / CHECKPOINT, state)
     variables = trained_variables(state)

@@ -3,7 +3,8 @@
 Orbax writes and reads the arrays; beside them lies a manifest with the SHA-256 of every file. A
 checkpoint appears under its name by one rename, after everything in it is on disk. One that takes
 the place of an older one does so by two, as a directory cannot be replaced in one step; `settle`
-mends what a process leaves that is killed between them.
+mends what a process leaves that is killed between them. Of several processes one alone reads and
+writes them, which has all of every array (`cnnjax.training.hosts`).
 """
 
 import errno
@@ -45,7 +46,7 @@ def save(path: Path, tree: object, beside: Mapping[str, object] | None = None) -
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_room(path.parent, tree)
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             checkpointer.save(new, _storable(tree))
         if beside is not None:
             (new / _BESIDE).write_text(json.dumps(beside))
@@ -105,7 +106,7 @@ def restore(path: Path, like: object) -> object:
     check_whole(path)
     target = jax.tree.map(_describe, _storable(like))
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             stored = checkpointer.metadata(path).item_metadata.tree
             _check_same(path, stored, target)
             restored = checkpointer.restore(path, target)
@@ -127,11 +128,20 @@ def read(path: Path) -> dict[str, np.ndarray]:
     path = path.absolute()
     check_whole(path)
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             leaves = jax.tree_util.tree_leaves_with_path(checkpointer.restore(path))
     except Exception as error:
         raise _unknown(path, error) from None
     return {".".join(map(_name, keys)): np.asarray(leaf) for keys, leaf in leaves}
+
+
+def _checkpointer() -> ocp.StandardCheckpointer:
+    """Orbax, which would wait for the other processes where there are several."""
+    if jax.process_count() == 1:
+        return ocp.StandardCheckpointer()
+    this = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
+    return ocp.StandardCheckpointer(multiprocessing_options=alone)
 
 
 def read_beside(path: Path) -> dict[str, object] | None:
@@ -185,14 +195,14 @@ def _is_key(leaf: object) -> bool:
 
 
 def _storable(tree: object) -> object:
-    """Random keys as their raw words; everything else as it is."""
+    """Random keys as their raw words; everything else as it is, or, where there are several
+    processes, copied from the devices: Orbax takes no arrays of one process there."""
 
     def raw(leaf: object) -> object:
-        if not _is_key(leaf):
-            return leaf
         if isinstance(leaf, jax.ShapeDtypeStruct):
-            return jax.eval_shape(jax.random.key_data, leaf)
-        return jax.random.key_data(leaf)
+            return jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+        words = jax.random.key_data(leaf) if _is_key(leaf) else leaf
+        return words if jax.process_count() == 1 else np.asarray(words)
 
     return jax.tree.map(raw, tree)
 

@@ -15,6 +15,7 @@ from cnnjax.data.readers import TrainingReader
 from cnnjax.models import Network
 from cnnjax.training.devices import Placement
 from cnnjax.training.lines import Line
+from cnnjax.training.processes import current
 from cnnjax.training.state import TrainState, Variables
 from cnnjax.training.steps import Augment, Batch, Shardings, train_step, train_steps
 from cnnjax.training.tasks import Task
@@ -76,7 +77,8 @@ class Resident:
 
 
 class Streamed:
-    """A stream: while the device takes a step, the next batch is read and brought to it."""
+    """A stream: while the device takes a step, the next batch is read and brought to it. Of several
+    processes each reads its own part of each batch."""
 
     def __init__(
         self,
@@ -87,7 +89,9 @@ class Streamed:
         placement: Placement | None,
     ) -> None:
         self._data, self._batch_size, self._placement = data, batch_size, placement
-        self._reader = TrainingReader(data, batch_size, seed, steps)
+        self._here = current()
+        own = None if placement is None else placement.own_places(batch_size)
+        self._reader = TrainingReader(data, batch_size, seed, steps, own)
         self._ahead: tuple[Batch, Mapping[str, object]] | None = None
         self._clock = ThreadPoolExecutor(1)  # notes when a step ends, while the next batch is read
         self._compiled = False
@@ -133,7 +137,11 @@ class Streamed:
         self._named.news(self._corrupt)
 
     def line(self) -> Line:
-        """How many of the examples so far cannot be read."""
+        """How many of the examples so far cannot be read, by any process."""
+        corrupt = self._data.reading.corrupt
+        for theirs in self._here.collect(self._corrupt):
+            corrupt.update((int(index), message) for index, message in theirs.items())
+            self.position = {**self.position, "corrupt": {**self._corrupt, **theirs}}
         return {"corrupt_images": len(self._corrupt)}
 
     def news(self) -> list[str]:
@@ -156,7 +164,7 @@ class Streamed:
             return None
         batch = (read.images, read.labels)
         placement = self._placement
-        batch = jax.device_put(batch, None if placement is None else placement.shardings.batch)
+        batch = jax.device_put(batch) if placement is None else placement.examples(batch)
         return batch, self._reader.get_state()
 
 

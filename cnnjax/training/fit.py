@@ -18,6 +18,7 @@ from cnnjax.training.devices import Placement, check_divides, choose_devices
 from cnnjax.training.evaluation import checked_totals, targets_of
 from cnnjax.training.feeds import MOST_STEPS, Named, Resident, Streamed
 from cnnjax.training.lines import Line, Sums, append_line, measured, read_lines, write_lines
+from cnnjax.training.processes import current
 from cnnjax.training.state import TrainState, Variables, merge, trained_variables
 from cnnjax.training.steps import Augment, Batch
 from cnnjax.training.tasks import Task
@@ -109,13 +110,15 @@ def fit(
       log_every: steps between lines of metrics.
       directory: for `metrics.jsonl` and the checkpoint; nothing is written without it.
       checkpoint_seconds: a checkpoint is written with the first line after so many seconds.
-      devices: to divide each batch among, see `cnnjax.training.devices`; by default all of this
-        process, as `choose_devices` says. What comes out is the same, to rounding.
+      devices: to divide each batch among, see `cnnjax.training.devices`; by default all, as
+        `choose_devices` says. What comes out is the same, to rounding. Of several processes (see
+        `cnnjax.training.hosts`) each calls this alike; the primary reads and writes `directory`.
       on_steps: called with the number of steps taken so far, after every call of the loop.
       report: called with a sentence about anything unusual, e.g. a damaged checkpoint.
 
     Returns:
-      The trained state and the lines of metrics.
+      The trained state and the lines of metrics; a process that is not the primary has those since
+      it started.
 
     Raises:
       DivergedError: the loss is not finite; says at which step.
@@ -130,12 +133,12 @@ def fit(
     for data in (train, *([] if validation is None else [validation])):
         targets = targets_of(data)
         task.check((len(targets), network.num_classes), targets)
-    frozen, placement = frozen or {}, None
+    frozen, placement, here = frozen or {}, None, current()
     devices = choose_devices(batch_size) if devices is None else devices
     if len(devices) > 1:
         check_divides(batch_size, len(devices))
         placement = Placement(devices)
-        state, frozen = placement.everywhere((state, frozen))
+        frozen = placement.everywhere(frozen)
         if not isinstance(validation, StreamedDataset):
             validation = placement.everywhere(validation)
     if isinstance(train, StreamedDataset):
@@ -147,16 +150,22 @@ def fit(
     with closing(feed):
         # Order of resume: 1. the checkpoint, if it is whole; 2. else from the start; 3. the lines
         # of metrics up to that step; later ones are computed again, and come out the same.
-        if directory is not None:
+        if directory is not None and here.primary:
             state, taken = _resume(directory / CHECKPOINT, state, feed, report)
             lines = [line for line in read_lines(directory) if line["step"] <= taken]
             write_lines(directory, lines)
+        taken, position = here.tell((taken, feed.position))
+        if here.count > 1:
+            feed.resume(position, taken)
+            state = placement.of_primary(state)
+        if placement is not None:
+            state = placement.everywhere(state)
 
         sums, saved = Sums(), time.monotonic()
         rows, call_seconds_known = 1, False  # the first call compiles: keep it short
         while taken < steps:
             boundary = min(steps, *(_next(taken, n) for n in (log_every, evaluate_every) if n))
-            count = min(boundary - taken, rows)
+            count = here.tell(min(boundary - taken, rows))
             began = time.monotonic()
             state, log = feed.take_steps(
                 state,
@@ -201,11 +210,15 @@ def fit(
                 if measure is not None:
                     line |= measured(measure(variables), line)
             lines.append(line)
-            if directory is not None:
+            if directory is None:
+                continue
+            if here.primary:
                 append_line(directory, line)
-                if time.monotonic() - saved >= checkpoint_seconds and not last:
+            if here.tell(time.monotonic() - saved >= checkpoint_seconds) and not last:
+                if here.primary:
                     checkpoints.save(directory / CHECKPOINT, state, feed.position)
-                    saved = time.monotonic()
+                here.wait()
+                saved = time.monotonic()
     return state if placement is None else placement.back(state), lines
 
 
@@ -225,8 +238,7 @@ def _check_finite(losses: np.ndarray, taken: int) -> None:
 def _resume(
     path: Path, state: TrainState, feed: Resident | Streamed, report: Callable[[str], None]
 ) -> tuple[TrainState, int]:
-    if jax.process_index() == 0:
-        checkpoints.settle(path)
+    checkpoints.settle(path)
     if not path.exists():
         return state, 0
     try:
