@@ -26,8 +26,7 @@ RESULTS = EXPERIMENTS / "results"
 PAGE = ROOT / "docs" / "studies.md"
 REPORT, FIGURE, TABLES = "report.json", "figure.png", ("results.csv", "curves.csv")
 VERDICTS = ("supported", "contradicted", "undecided")
-KEYS = ("study", "command", "runs", "seconds", "machine", "claims", "table")
-TABLE_KEYS = ("heading", "columns", "lines")
+CLAIM_KEYS = ("statement", "verdict", "numbers")
 
 HEAD = """# Studies
 
@@ -83,15 +82,28 @@ def results(root: Path) -> list[Result]:
     for path in root.glob(f"*/{REPORT}"):
         try:
             report = json.loads(path.read_text(encoding="utf-8"))
-            _seen = [
-                report[k] for k in ("study", "command", "runs", "seconds", "machine", "claims")
-            ]
-        except (ValueError, KeyError, TypeError):
+            _check_form(report)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise CnnjaxError(f"{path} is damaged; run its study once more") from None
         if missing := [n for n in (FIGURE, TABLES[0]) if not (path.parent / n).is_file()]:
             raise CnnjaxError(f"{path.parent} has no {missing[0]}; run its study once more")
         found.append(Result(path.parent, report))
     return sorted(found, key=lambda r: (r.study, r.folder.name != r.study, r.folder.name))
+
+
+def _check_form(report: dict) -> None:
+    """Raises one of several errors where a report has another form than studies write."""
+    table, machine = report["table"], report["machine"]
+    texts = [report["command"], table["heading"], machine["device"], machine["jax"]]
+    texts += [claim[name] for claim in report["claims"] for name in CLAIM_KEYS]
+    texts += [cell for line in (table["columns"], *table["lines"]) for cell in line]
+    numbers = [report["runs"], report["seconds"], machine["devices"], machine["cpu_cores"]]
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int) and 0 <= number < 2**53 for number in numbers)
+        and report["study"].isidentifier()  # it names a file
+    ):
+        raise ValueError
 
 
 def question(study: str) -> str:

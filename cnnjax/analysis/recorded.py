@@ -42,7 +42,10 @@ def read_run(path: Path) -> tuple[list[Line], int]:
 def _parse(text: str) -> Line | None:
     try:
         line = json.loads(text)
+        for value in line.values():
+            if isinstance(value, int):
+                float(value)  # OverflowError for one of hundreds of digits
         whole = math.isfinite(line["step"]) and line["step"] >= 0
         return line if whole and isinstance(line["loss"], int | float) else None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None

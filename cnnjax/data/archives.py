@@ -58,7 +58,10 @@ def _arrays(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """The arrays that are understood, and the names of all that the file holds."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in _KEYS if key in archive}, archive.files
+            arrays = {key: archive[key] for key in _KEYS if key in archive}
+            if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+                raise ValueError("a member that is no array")
+            return arrays, archive.files
     except FileNotFoundError:
         raise CnnjaxError(
             f"there is no file {str(path)!r}; expected an npz archive; check the path"

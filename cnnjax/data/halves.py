@@ -83,7 +83,7 @@ def halves_from_file(path: str | Path, classes: Sequence[str]) -> tuple[np.ndarr
         raise CnnjaxError(
             f"cannot read the halves from {str(path)!r}: {error.strerror}; give a JSON file"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CnnjaxError(f"{str(path)!r} is no JSON ({error}); {_FORM}; mend the file") from None
     if not isinstance(content, dict) or set(content) != {"A", "B"}:
         found = f"the keys {_shortened(content)}" if isinstance(content, dict) else "no object"

@@ -2,9 +2,11 @@
 
 import io
 import itertools
+import threading
 import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,16 @@ from cnnjax.errors import CnnjaxError
 
 DEFAULT_SIDE = 64
 """The side in pixels that images of mixed sizes are brought to."""
+
+
+LARGE = 2**24
+"""Pixels from which a picture is decoded alone: a few bytes can stand for many."""
+
+_ONE_LARGE = threading.Lock()
+
+
+MOST_SIDE = 2**14
+"""Pixels: no more can be asked for."""
 
 
 class Picture(NamedTuple):
@@ -134,7 +146,7 @@ def upright(picture: Picture, mode: str) -> Image.Image:
         CnnjaxError: a picture that is damaged (named).
     """
     try:
-        with Image.open(_opened(picture)) as opened:
+        with Image.open(_opened(picture)) as opened, _turn(opened.size):
             image = ImageOps.exif_transpose(opened)
             if image.has_transparency_data:
                 white = Image.new("RGBA", image.size, "white")
@@ -144,6 +156,11 @@ def upright(picture: Picture, mode: str) -> Image.Image:
             return image.convert(mode)
     except Exception as error:  # whatever a decoder raises over damaged bytes
         raise _unreadable(picture, error) from None
+
+
+def _turn(size: tuple[int, int]) -> AbstractContextManager:
+    """For a large picture, its turn: one at a time is in memory, however many threads there are."""
+    return _ONE_LARGE if size[0] * size[1] > LARGE else nullcontext()
 
 
 def _decode(picture: Picture, mode: str, side: int | None) -> np.ndarray:
@@ -213,5 +230,7 @@ def resized(dataset: Dataset, side: int) -> Dataset:
 
 def check_side(side: int) -> None:
     """Raises CnnjaxError where `side` is no side of an image."""
-    if side < 1:
-        raise CnnjaxError(f"images of {side} pixels a side cannot be; expected 1 or more")
+    if not 1 <= side <= MOST_SIDE:
+        raise CnnjaxError(
+            f"images of {side} pixels a side cannot be; expected 1 or more, up to {MOST_SIDE:,}"
+        )

@@ -28,6 +28,8 @@ OLD_LEAVES = {
     "running_mean": "moving_mean",
     "running_std": "moving_variance",  # so Keras 1 called it
 }
+MOST_PACKED = 1100
+"""Bytes that one byte of a packed array can stand for: what was never written has no end."""
 NUMBERED = re.compile(r"^(conv2d|batch_normalization|separable_conv2d|normalization)(?:_(\d+))?$")
 OLD_KINDS = {"convolution2d": "conv2d", "batchnormalization": "batch_normalization"}
 
@@ -155,6 +157,9 @@ def _soft_or_external(name: str, link: object) -> str | None:
 def _array(dataset: object) -> np.ndarray:
     if dataset.is_virtual or dataset.external:
         raise CnnjaxError(f"the HDF5 file's {dataset.name!r} is kept in another file; not read")
+    size = dataset.size * dataset.dtype.itemsize
+    if size > 2**20 + MOST_PACKED * dataset.id.get_storage_size():
+        raise ValueError(f"{dataset.name} says that it has {size:,} bytes, which are not there")
     return np.asarray(dataset)
 
 

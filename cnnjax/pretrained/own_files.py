@@ -183,7 +183,12 @@ def from_ours(
             f"{str(path)!r} has {classes} classes, not {num_classes}; load it with as many, or "
             "with num_classes=0 and give the network a new head"
         )
-    return made, convert(arrays, made, OURS, str(path), image_shape), passport
+    try:
+        return made, convert(arrays, made, OURS, str(path), image_shape), passport
+    except CnnjaxError:
+        raise
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        raise damaged(path, "file of cnnjax", error) from None  # arguments that cannot be
 
 
 def _image_shape(about: object) -> tuple[int, int, int] | None:

@@ -75,7 +75,7 @@ def _safetensors(path: Path) -> WeightsFile:
         return WeightsFile("torch", _unwrapped(arrays), {})
     try:
         described = json.loads(about)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise damaged(path, "safetensors file", error) from None
     if not isinstance(described, dict):
         raise damaged(path, "safetensors file", ValueError("its description is no object"))
@@ -86,6 +86,8 @@ def _archive(path: Path) -> WeightsFile:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+        if odd := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+            raise ValueError(f"{odd[0]} is no array")
     except Exception as error:  # whatever the zip reader raises over damaged bytes
         if str(error).startswith("Object arrays"):
             raise CnnjaxError(
@@ -130,9 +132,11 @@ def _torch(path: Path) -> dict[str, np.ndarray]:
         )
     arrays = {}
     for name, tensor in found.items():
-        # NumPy has no bfloat16 of torch's; float32 holds each of its numbers exactly.
-        tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
         try:
+            if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+                raise TypeError("it has more elements than are in the file")
+            # NumPy has no bfloat16 of torch's; float32 holds each of its numbers exactly.
+            tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
             arrays[name] = tensor.detach().numpy()
         except (TypeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:80]

@@ -106,7 +106,10 @@ class Budget:
             estimates = {str(name): float(value) for name, value in stored["estimates"].items()}
             if math.isfinite(before + overhead) and before >= 0:
                 self._before, self.overhead, self.estimates = before, overhead, estimates
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (
+            *(OSError, ValueError, KeyError, TypeError, AttributeError),
+            *(OverflowError, RecursionError),
+        ):
             pass  # it is not there yet, or damaged: what was spent then is not known
 
     @property

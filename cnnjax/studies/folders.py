@@ -80,7 +80,7 @@ def read_mark(root: Path) -> dict:
         found = json.loads((root / MARK).read_text())
         if isinstance(found["study"], str) and isinstance(found["config"], dict):
             return found
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise CnnjaxError(f"{root / MARK} is damaged; delete that folder, or choose another --out")
 
@@ -88,10 +88,11 @@ def read_mark(root: Path) -> dict:
 def differences(theirs: Mapping, mine: Mapping) -> str:
     """In which values the marks of two folders differ, in words; nothing where they are equal."""
     if theirs["study"] != mine["study"]:
-        return f"study {theirs['study']} there, {mine['study']} here"
+        return " ".join(f"study {theirs['study']} there, {mine['study']} here".split())
     a, b = theirs["config"], mine["config"]
     names = [name for name in sorted(a.keys() | b) if a.get(name) != b.get(name)]
-    return ", ".join(f"{n} is {a.get(n)} there and {b.get(n)} here" for n in names)
+    said = ", ".join(f"{n} is {a.get(n)} there and {b.get(n)} here" for n in names)
+    return " ".join(said.split())  # in one line, whatever a damaged file holds
 
 
 def _write_first(path: Path, text: str) -> None:

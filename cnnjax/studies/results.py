@@ -33,13 +33,21 @@ def read_results(path: Path) -> list[dict[str, Cell]]:
     """Reads what `write_results` wrote; numbers come back as numbers.
 
     Raises:
-      CnnjaxError: there is no such file.
+      CnnjaxError: there is no such file, or it is damaged.
     """
     try:
-        with path.open(newline="") as file:
-            return [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, strict=True))
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row that is longer or shorter than the first")
     except FileNotFoundError:
         raise CnnjaxError(f"there is no {path}; run the study first") from None
+    except (OSError, ValueError, csv.Error):
+        raise CnnjaxError(
+            f"{path} is damaged; expected a table with as many cells in every row; run the study "
+            "once more"
+        ) from None
+    return [{name: _value(text) for name, text in row.items()} for row in rows]
 
 
 def _value(text: str) -> Cell:

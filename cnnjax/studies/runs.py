@@ -240,7 +240,7 @@ def read_result(directory: Path) -> dict | None:
         return stored if stored["digest"] == _digest(stored) else {}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

@@ -95,5 +95,5 @@ def _read_line(text: str) -> Line | None:
     try:
         line = json.loads(text)
         return line if math.isfinite(line["step"]) else None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None

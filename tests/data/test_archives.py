@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -190,3 +192,13 @@ def test_a_single_saved_array_and_a_folder_are_refused(tmp_path):
 def test_a_missing_file_is_named():
     with pytest.raises(CnnjaxError, match=r"there is no file 'nowhere\.npz'"):
         load("npz:nowhere.npz")
+
+
+@pytest.mark.parametrize("name", ["images", "classes"])
+def test_a_member_that_is_no_array_is_refused(tmp_path, name):
+    path = tmp_path / "data.npz"
+    np.savez(path, labels=np.arange(4) % 2, **({} if name == "images" else {"images": X[:4]}))
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr(f"{name}.npy", b"no array")
+    with pytest.raises(CnnjaxError, match="not a whole npz archive"):
+        load(f"npz:{path}")

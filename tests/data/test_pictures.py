@@ -2,14 +2,15 @@
 
 import io
 import struct
+import time
 import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cnnjax.data import load
-from cnnjax.data.pictures import Picture, centre_square, decode_parts
+from cnnjax.data import load, pictures
+from cnnjax.data.pictures import Picture, centre_square, check_side, decode_parts
 from cnnjax.errors import CnnjaxError
 
 NOISE = Image.fromarray(np.random.RandomState(0).randint(0, 256, (8, 10, 3)).astype(np.uint8))
@@ -262,3 +263,29 @@ def test_nothing_is_cached_of_a_folder_with_a_damaged_image(root, class_folders,
     assert set(cache.iterdir()) == before
     path.write_bytes(whole)
     assert sum(len(part) for part in load(f"folder:{root}")) == 20
+
+
+def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "LARGE", 10)
+    at_work, most = [0], [0]
+    convert = Image.Image.convert
+
+    def watched(image, mode):
+        at_work[0] += 1
+        most[0] = max(most[0], at_work[0])
+        time.sleep(0.01)
+        at_work[0] -= 1
+        return convert(image, mode)
+
+    monkeypatch.setattr(Image.Image, "convert", watched)
+    for number in range(6):
+        Image.new("L", (5, 5)).save(tmp_path / f"{number}.png")
+    files = [Picture(path.name, path) for path in sorted(tmp_path.iterdir())]
+    assert decode_parts({"train": files}, None)["train"].shape == (6, 5, 5, 1)
+    assert most == [1]
+
+
+@pytest.mark.parametrize("side", [0, -1, 10**30])
+def test_a_side_that_cannot_be_is_refused(side):
+    with pytest.raises(CnnjaxError, match="pixels a side cannot be"):
+        check_side(side)

@@ -149,3 +149,9 @@ def test_one_other_bit_in_a_weight_is_noticed(path):
 def test_older_files_have_no_digest(path):
     change(path, digest=None)
     assert pretrained.load("mlp", path).network.hidden == (7, 5)
+
+
+def test_arguments_of_which_no_network_can_be_made_are_damage(path):
+    change(path, arguments={"hidden": [7, float("nan")]})
+    with pytest.raises(CnnjaxError, match="no whole file of cnnjax"):
+        pretrained.load("mlp", path)

@@ -1,6 +1,7 @@
 """Files of weights: every format, whole and damaged."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_safetensors_are_read(path):
     assert (file.layout, file.about) == ("torch", {})
 
 
-@pytest.mark.parametrize("about", ["{", "[1]"])
+@pytest.mark.parametrize("about", ["{", "[1]", "[" * 10_000])
 def test_a_description_that_is_no_object_is_damage(path, about):
     path = path.with_suffix(".safetensors")
     save_file(ARRAYS, path, metadata={"cnnjax": about})
@@ -140,3 +141,12 @@ def test_what_is_no_state_dict_is_told(path):
         torch.save(content, path)
         with pytest.raises(CnnjaxError, match="holds no state dict of tensors"):
             read(path)
+
+
+def test_a_member_of_an_archive_that_is_no_array_is_damage(path):
+    path = path.with_suffix(".npz")
+    np.savez(path, **ARRAYS)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("fc.weight.npy", b"no array")
+    with pytest.raises(CnnjaxError, match=r"no whole npz archive .*fc\.weight is no array"):
+        read(path)

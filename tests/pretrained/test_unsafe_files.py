@@ -72,3 +72,22 @@ def test_without_the_library_the_line_says_which(path, ran, monkeypatch, suffix,
     with pytest.raises(CnnjaxError, match=f"{library} is not installed; pip install {library}"):
         read(path)
     assert not ran.exists()
+
+
+def test_a_tensor_of_more_elements_than_are_stored_is_refused(path):
+    torch = pytest.importorskip("torch")
+    path = path.with_suffix(".pth")
+    torch.save({"fc.weight": torch.zeros(1, dtype=torch.bfloat16).expand(2**40)}, path)
+    with pytest.raises(CnnjaxError, match=r"fc\.weight .* more elements than are in the file"):
+        read(path)
+
+
+def test_an_array_that_was_never_written_is_refused(path):
+    h5py = pytest.importorskip("h5py")
+    path = path.with_suffix(".h5")
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"fc"]
+        file.create_group("fc").attrs["weight_names"] = [b"kernel:0"]
+        file["fc"].create_dataset("kernel:0", (2**18, 2**18), np.float32, chunks=(64, 64))
+    with pytest.raises(CnnjaxError, match="bytes, which are not there"):
+        read(path)

@@ -15,6 +15,7 @@ from cnnjax.analysis.curves import measure
 from cnnjax.analysis.diagnosis import Case, diagnose
 from cnnjax.analysis.recorded import read_run
 from cnnjax.training import DivergedError, classification, create_state, fit, momentum_sgd
+from cnnjax.training.lines import read_lines
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -168,3 +169,14 @@ def test_a_real_training_that_diverges_is_diagnosed_from_what_it_leaves(tmp_path
             directory=tmp_path,
         )
     assert diagnose(measure(read_run(tmp_path)[0])).case is Case.DIVERGED
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[]", "[" * 10_000, f'{{"step": 1, "loss": {"9" * 400}}}', f'{{"step": {"9" * 400}}}'],
+    ids=["no object", "deep", "a loss beyond all", "a step beyond all"],
+)
+def test_a_line_that_no_training_writes_is_counted_as_damaged(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 2, "loss": 1.5}}\n{line}\n')
+    assert read_run(tmp_path) == ([{"step": 2, "loss": 1.5}], 1)
+    assert len(read_lines(tmp_path)) <= 2

@@ -134,3 +134,22 @@ def test_an_experiment_that_is_not_there_or_says_nothing_is_told(tmp_path, monke
     (tmp_path / "mute.py").write_text("x = 1\n")
     with pytest.raises(CnnjaxError, match=r"mute\.py has no docstring; its first line"):
         question("mute")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"study": "../../etc/passwd"},
+        {"study": 3},
+        {"runs": "12"},
+        {"seconds": None},
+        {"claims": [{"statement": "Faster"}]},
+        {"claims": 3},
+        {"table": {"heading": "Means", "columns": "rule", "lines": [[17]]}},
+        {"machine": []},
+    ],
+)
+def test_a_report_of_another_form_is_damaged(add, text, changes):
+    add(**changes)
+    with pytest.raises(CnnjaxError, match=r"report\.json is damaged; run its study once more"):
+        text()

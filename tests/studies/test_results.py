@@ -69,3 +69,10 @@ def test_infinity_and_nan_come_back_as_numbers(tmp_path):
     first, second = read_results(tmp_path / "r.csv")
     assert first["loss"] == math.inf
     assert math.isnan(second["loss"])
+
+
+@pytest.mark.parametrize("text", ["a,b\n1\n", "a,b\n1,2,3\n", 'a,b\n1,"2\n', "a,b\n\xff,\0\n"])
+def test_a_damaged_table_is_told(tmp_path, text):
+    (tmp_path / "r.csv").write_text(text, encoding="latin-1")
+    with pytest.raises(CnnjaxError, match=r"r\.csv is damaged"):
+        read_results(tmp_path / "r.csv")
