@@ -1,6 +1,7 @@
 """Data sets from folders: one folder of images per class."""
 
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,9 +124,9 @@ def _list_classes(folder: Path) -> Listing:
                 "images only; check the path, or move the images up"
             )
         images = [
-            str(file)
-            for file in sorted(name.iterdir())
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+            entry.path
+            for entry in _entries(name)
+            if os.path.splitext(entry.name)[1].lower() in SUFFIXES
         ]
         if not images:
             raise CnnjaxError(
@@ -138,7 +139,14 @@ def _list_classes(folder: Path) -> Listing:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return [Path(entry) for entry in _entries(folder) if entry.is_dir()]
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    """What is not hidden, by name; folders of a million files are listed without asking for each
+    whether it is a folder."""
+    with os.scandir(folder) as entries:
+        return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
 
 
 def _decode(listings: dict[str, Listing], image_size: int | None) -> Splits:

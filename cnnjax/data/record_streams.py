@@ -20,16 +20,17 @@ UNREADABLE = -1
 class Records:
     """One part of a prepared data set, its pictures still encoded."""
 
-    def __init__(self, builder: tfds.core.DatasetBuilder, part: str) -> None:
+    def __init__(self, builder: tfds.core.DatasetBuilder, part: str, key: str) -> None:
         """
         Args:
           builder: of the data set.
           part: `train`, `validation` or `test`.
+          key: what changes when the files do.
 
         Raises:
           CnnjaxError: the files cannot be opened.
         """
-        self._info, self._part = builder.info, part
+        self._info, self._part, self._key = builder.info, part, key
         self._image, self._label = picture_and_label(builder.info)
         decoders = {self._image: tfds.decode.SkipDecoding()}
         try:
@@ -61,13 +62,17 @@ class Records:
         return f"{self._info.full_name} {self._part} {place}"
 
     def labels(self) -> np.ndarray:
-        """The label of each record, int32 `[N]`, `UNREADABLE` where it cannot be read."""
-        return np.concatenate(
-            [
-                np.array(self._some_labels(range(start, min(start + _CHUNK, len(self)))), np.int32)
-                for start in range(0, len(self), _CHUNK)
-            ]
-        )
+        """The label of each record, int32 `[N]`, `UNREADABLE` where it cannot be read.
+
+        They are in the records: all are read once, and the labels kept in the cache.
+        """
+
+        def read() -> np.ndarray:
+            starts = range(0, len(self), _CHUNK)
+            chunks = [range(start, min(start + _CHUNK, len(self))) for start in starts]
+            return np.concatenate([np.array(self._some_labels(c), np.int32) for c in chunks])
+
+        return cached_array(f"labels of {self._info.data_dir} {self._part}", self._key, read)
 
     def _some_labels(self, places: Sequence[int]) -> list[int]:
         try:
@@ -79,23 +84,16 @@ class Records:
             return self._some_labels(places[:middle]) + self._some_labels(places[middle:])
 
 
-def open_records(name: str) -> tuple[dict[str, tuple[Records, np.ndarray]], tuple[str, ...]]:
-    """The records and the labels of each part of a prepared data set, and the class names.
-
-    The labels are in the records: all are read once, and the labels kept in the cache.
+def open_records(name: str) -> tuple[dict[str, Records], tuple[str, ...]]:
+    """The records of each part of a prepared data set, and the class names.
 
     Raises:
         CnnjaxError: see `cnnjax.data.records.read_records`.
     """
     builder, key = open_prepared(name)
-    parts = {part: Records(builder, part) for part in parts_of(builder.info)}
     _, label = picture_and_label(builder.info)
-    labels = {
-        part: cached_array(f"labels of {builder.data_path} {part}", key, records.labels)
-        for part, records in parts.items()
-    }
-    classes = tuple(builder.info.features[label].names)
-    return {part: (parts[part], labels[part]) for part in parts}, classes
+    parts = {part: Records(builder, part, key) for part in parts_of(builder.info)}
+    return parts, tuple(builder.info.features[label].names)
 
 
 def _whole(value: object) -> object:

@@ -24,6 +24,12 @@ def usual_workers() -> int:
 class Source(Protocol):
     """Encoded pictures, one at a time, for many threads at once."""
 
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def labels(self) -> np.ndarray:
+        """The class of each, int32 `[N]`; -1 where it cannot be read."""
+
     def __getitem__(self, place: int) -> Picture:
         """Raises CnnjaxError where it cannot be read (named)."""
 

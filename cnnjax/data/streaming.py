@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnjax.data.folders import list_folder
+from cnnjax.data.folders import Listing, list_folder
 from cnnjax.data.labelled import Splits, arranged
 from cnnjax.data.pictures import Picture, check_side, settle
 from cnnjax.data.sources import TFDS_NAMES
@@ -47,10 +47,11 @@ def stream(
     if workers < 1:
         raise CnnjaxError(f"{workers} workers cannot read; expected 1 or more; give at least 1")
     opened, classes = _open(name, image_size)
-    everything = [_pictures(source, range(len(labels))) for source, labels in opened.values()]
+    everything = [_pictures(source, range(len(source))) for source in opened.values()]
     geometry = settle(chain.from_iterable(everything), image_size)
     parts = {}
-    for part, (source, labels) in opened.items():
+    for part, source in opened.items():
+        labels = source.labels()
         places = np.flatnonzero(labels >= 0)
         damaged = tuple(_said(source, int(place)) for place in np.flatnonzero(labels < 0))
         if strict and damaged:
@@ -74,18 +75,25 @@ def decoded_bytes(name: str, image_size: int | None = None) -> int | None:
         return None
     opened, _ = _open(name, image_size)
     sample = [
-        _pictures(source, np.linspace(0, len(labels) - 1, _SAMPLE).astype(int))
-        for source, labels in opened.values()
+        _pictures(source, np.linspace(0, len(source) - 1, _SAMPLE).astype(int))
+        for source in opened.values()
     ]
     shape = settle(chain.from_iterable(sample), image_size).shape
-    return sum(len(labels) for _, labels in opened.values()) * int(np.prod(shape))
+    return sum(map(len, opened.values())) * int(np.prod(shape))
 
 
 class _Files:
     """Pictures in files of their own."""
 
-    def __init__(self, root: Path, files: Sequence[str]) -> None:
-        self._root, self._files = str(root), files
+    def __init__(self, root: Path, listing: Listing) -> None:
+        self._root, self._files, self._labels = str(root), listing.files, listing.labels
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def labels(self) -> np.ndarray:
+        """The class of each file, int32 `[N]`."""
+        return self._labels
 
     def __getitem__(self, place: int) -> Picture:
         return Picture(self._files[place], Path(self._files[place]))
@@ -104,10 +112,8 @@ def _is_streamed(name: str) -> bool:
     return name.startswith(("folder:", "tfds:")) or name in TFDS_NAMES
 
 
-def _open(
-    name: str, image_size: int | None
-) -> tuple[dict[str, tuple[Source, np.ndarray]], tuple[str, ...]]:
-    """{part: (its pictures, their labels)} and the class names."""
+def _open(name: str, image_size: int | None) -> tuple[dict[str, Source], tuple[str, ...]]:
+    """{part: its pictures} and the class names."""
     if not _is_streamed(name):
         raise CnnjaxError(
             f"the data set {name!r} is not streamed; expected folder:PATH or tfds:NAME; "
@@ -118,7 +124,7 @@ def _open(
     kind, _, rest = name.partition(":")
     if kind == "folder":
         root, listings = list_folder(rest)
-        parts = {part: (_Files(root, one.files), one.labels) for part, one in listings.items()}
+        parts = {part: _Files(root, listing) for part, listing in listings.items()}
         return parts, listings["train"].classes
     from cnnjax.data.record_streams import open_records  # TensorFlow Datasets is slow to import
 

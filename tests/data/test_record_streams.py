@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnjax.data import load, stream
+from cnnjax.data import decoded_bytes, load, stream
 from cnnjax.data.readers import TrainingReader
 from cnnjax.errors import CnnjaxError
 
@@ -22,6 +22,13 @@ def test_streamed_records_have_the_images_that_they_have_in_memory(prepared, dat
         np.testing.assert_array_equal(one.labels, other.labels)
         images = np.stack([one.read(index) for index in range(len(one))])
         np.testing.assert_array_equal(images, other.images)
+
+
+def test_the_size_in_memory_is_known_without_reading_every_record(prepared, data_dir, monkeypatch):
+    prepared(data_dir, PARTS)
+    monkeypatch.delattr("cnnjax.data.record_streams.Records.labels")
+    assert decoded_bytes("tfds:tiny") == 40 * 8 * 6 * 3
+    assert decoded_bytes("tfds:tiny", image_size=5) == 40 * 5 * 5 * 3
 
 
 def test_records_in_one_piece_are_split_as_in_memory(prepared, data_dir):

@@ -102,6 +102,14 @@ def test_the_number_of_workers_changes_nothing(photos):
     assert same(one, many)
 
 
+def test_a_few_images_of_each_class_are_those_that_are_taken_in_memory(photos):
+    name = f"folder:{photos}"
+    some = stream(name, image_size=8).train.per_class(4, seed=2)
+    expected = load(name, image_size=8).train.per_class(4, seed=2)
+    np.testing.assert_array_equal(some.labels, expected.labels)
+    np.testing.assert_array_equal([some.read(i) for i in range(12)], expected.images)
+
+
 class Numbers:
     """Pictures that tell their number; those in `broken` cannot be read."""
 
