@@ -23,6 +23,9 @@ class TrainingReader:
     another, drawn from (seed, place in the row of all epochs); if that cannot be read either, a
     further one is drawn. So what stands in a batch depends on the seed and the step, and neither
     on the workers nor on what came before; all other examples keep their places.
+
+    Attributes:
+      size: examples of a batch that are read here.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class TrainingReader:
           CnnjaxError: a place that is none, or none at all.
         """
         own = _own_places(own, batch_size)
-        self._data, self._size, self._steps = data, len(own), steps
+        self._data, self.size, self._steps = data, len(own), steps
 
         @lru_cache(maxsize=4)
         def permutation(epoch: int) -> np.ndarray:
@@ -81,7 +84,7 @@ class TrainingReader:
     def get_state(self) -> dict[str, object]:
         """Where the next batch begins, and which examples could not be read so far, for JSON."""
         corrupt = {str(index): message for index, message in self._data.reading.corrupt.items()}
-        return {"grain": self._batches.get_state(), "batch": self._size, "corrupt": corrupt}
+        return {"grain": self._batches.get_state(), "batch": self.size, "corrupt": corrupt}
 
     def set_state(self, state: Mapping[str, object], step: int) -> None:
         """Goes on where `get_state` was called, also with other workers or places of a batch.
@@ -104,7 +107,7 @@ class TrainingReader:
                 "a training on the same data in batches of the same size; use the settings it was "
                 "made with"
             )
-        self._batches.set_state({"next_index": step * self._size})
+        self._batches.set_state({"next_index": step * self.size})
         self._data.reading.corrupt.clear()
         self._data.reading.corrupt.update(corrupt)
 

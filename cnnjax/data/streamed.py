@@ -39,7 +39,7 @@ class Source(Protocol):
 
 @dataclasses.dataclass
 class Reading:
-    """What has been read so far, and how fast.
+    """What this process has read so far, and how fast.
 
     Attributes:
       images: that were handed over; of a training, those during its first call left out.

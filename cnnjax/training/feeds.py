@@ -88,7 +88,7 @@ class Streamed:
         steps: int,
         placement: Placement | None,
     ) -> None:
-        self._data, self._batch_size, self._placement = data, batch_size, placement
+        self._data, self._placement = data, placement
         self._here = current()
         own = None if placement is None else placement.own_places(batch_size)
         self._reader = TrainingReader(data, batch_size, seed, steps, own)
@@ -117,7 +117,7 @@ class Streamed:
         finished = [end.result() for end in ends]
         reading = self._data.reading
         if self._compiled:
-            reading.used += count * self._batch_size
+            reading.used += count * self._reader.size
             reading.elapsed += finished[-1] - began
             # A step begins when it is given to the device and the one before has ended.
             pairs = zip(begins, [began, *finished], finished, strict=False)
