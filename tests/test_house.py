@@ -75,7 +75,11 @@ def modules_after(statement):
     return set(done.stdout.split())
 
 
-def test_importing_the_package_loads_neither_tensorflow_nor_what_only_studies_need():
+def test_importing_the_package_loads_jax_and_flax_and_nothing_that_only_commands_need():
     loaded = modules_after("import cnnjax")
-    heavy = ("tensorflow", "tensorflow_datasets", "matplotlib", "orbax", "sklearn", "tyro")
-    assert not loaded & set(heavy)
+    heavy = ("grain", "h5py", "matplotlib", "optax", "orbax", "PIL", "sklearn", "submitit")
+    heavier = ("keras", "scipy", "tensorflow", "tensorflow_datasets", "torch", "tyro")
+    assert not loaded & {*heavy, *heavier}
+    ours = {name for name in loaded if name.startswith("cnnjax.")}
+    rooms = {".".join(name.split(".")[:2]) for name in ours}
+    assert rooms == {"cnnjax.errors", "cnnjax.layers", "cnnjax.models"}
