@@ -53,7 +53,7 @@ class Study:
             *("--learning-rate", "0.02", "--batch-size", "16", "--out", "out", *flags),
         ]
 
-    def start(self, *flags: str, program: tuple[str, ...] = (str(SCRIPT),)) -> subprocess.Popen:
+    def environment(self) -> dict[str, str]:
         environment = os.environ | {"COLUMNS": "100"}
         if self.programs is not None:
             environment["JAX_COMPILATION_CACHE_DIR"] = str(self.programs)
@@ -61,10 +61,13 @@ class Study:
             # what is compiled once for many processes may as well be optimised a little
             level = "xla_backend_optimization_level="
             environment["XLA_FLAGS"] = os.environ["XLA_FLAGS"].replace(f"{level}0", f"{level}1")
+        return environment
+
+    def start(self, *flags: str, program: tuple[str, ...] = (str(SCRIPT),)) -> subprocess.Popen:
         return subprocess.Popen(
             [sys.executable, *program, *self.arguments(*flags)],
             cwd=self.folder,
-            env=environment,
+            env=self.environment(),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
