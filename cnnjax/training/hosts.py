@@ -16,6 +16,7 @@ of its own: its command line does not join others.
 Processes find each other by `jax.distributed.initialize`.
 """
 
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -152,8 +153,8 @@ def _reach(coordinator: str, process: int, until: float) -> None:
             socket.create_server(("", port), family=socket.AF_INET).close()
         except OSError as error:
             raise CnnjaxError(
-                f"process 0 cannot listen on port {port} ({error.strerror}); choose another port "
-                "for --coordinator, for all processes"
+                f"process 0 cannot listen on port {port} ({os.strerror(error.errno)}); choose "
+                "another port for --coordinator, for all processes"
             ) from None
         return
     while True:

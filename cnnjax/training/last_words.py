@@ -19,6 +19,7 @@ SAID = b"\x04said\n"
 """Written by a process that ends itself and has said why."""
 
 _LOG = re.compile(rb"^[IWEF]\d{4} [\d:.]+ +\d+ (coordination_\w+|client)\.", re.MULTILINE)
+_WARNING = re.compile(_LOG.pattern.replace(b"IWEF", b"IW") + rb".*\n", re.MULTILINE)
 _FATAL = re.compile(rb"^F\d{4} [\d:.]+ +\d+ client\.", re.MULTILINE)
 _SECONDS = 2.0  # what is kept back and turns out not to be the end is passed on after so many
 
@@ -112,11 +113,11 @@ def main() -> None:
         kept += data
         done = SAID in kept or _FATAL.search(kept) is not None
         if not done and (not ready or _LOG.search(kept) is None):
-            _write(kept)
+            _write(_WARNING.sub(b"", kept))
             kept = b""
     if SAID not in kept:
         line = summary(kept)
-        _write(kept if line is None else f"error: {line}\n".encode())
+        _write(_WARNING.sub(b"", kept) if line is None else f"error: {line}\n".encode())
 
 
 def _write(data: bytes) -> None:

@@ -82,6 +82,7 @@ class Joined(Processes):
         state = distributed.global_state
         self.index, self.count, self._client = state.process_id, state.num_processes, state.client
         self._witness, self._rounds = witness, itertools.count()
+        self._read: list[str] = []  # by all, when all have come to the next `collect`
         self._ending = threading.Lock()  # of the two threads, the first to end the process
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -90,6 +91,7 @@ class Joined(Processes):
         key = f"cnnjax/tell/{next(self._rounds)}"
         if self.primary:
             self._client.key_value_set(key, json.dumps(value))
+            self._read.append(key)
             return value
         return json.loads(self._get(key))
 
@@ -99,6 +101,9 @@ class Joined(Processes):
             rest = (self._get(f"{place}/{index}") for index in range(1, self.count))
             everything = f"[{','.join([text, *rest])}]"
             self._client.key_value_set(f"{place}/all", everything)
+            for key in self._read:
+                self._client.key_value_delete(key)
+            self._read = [f"{place}/"]
         else:
             self._client.key_value_set(f"{place}/{self.index}", text)
             everything = self._get(f"{place}/all")

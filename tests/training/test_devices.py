@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
 from cnnjax import CnnjaxError
+from cnnjax.training import devices
 from cnnjax.training.devices import check_divides, choose_devices, limit_devices
 from cnnjax.training.lines import read_lines
 
@@ -78,6 +80,21 @@ def test_a_batch_that_cannot_be_divided_names_what_can():
     with pytest.raises(CnnjaxError, match=r"give 8 examples, or 1 device$"):
         check_divides(1, 8)
     check_divides(24, 8)
+
+
+def test_several_processes_use_all_devices_or_say_which_batch_or_devices_would_do(monkeypatch):
+    owners = [1, 0, 1, 0, 0, 0, 1, 1]  # not in the order of the processes
+    there = [SimpleNamespace(process_index=owner, id=i) for i, owner in enumerate(owners)]
+    monkeypatch.setattr(jax, "devices", lambda: there)
+    monkeypatch.setattr(devices, "current", lambda: SimpleNamespace(count=2))
+    assert [device.id for device in choose_devices(16)] == [1, 3, 4, 5, 0, 2, 6, 7]
+    with pytest.raises(CnnjaxError, match="8 devices of 2 processes; give 32 examples, or 3 of"):
+        choose_devices(30)
+    with pytest.raises(CnnjaxError, match=r"give 32 examples$"):
+        choose_devices(31)
+    monkeypatch.setattr(jax, "devices", lambda: there[:3])
+    assert [device.id for device in choose_devices(30)] == [1, 0, 2]
+    assert [device.id for device in choose_devices(30, 1)] == [1, 0]
 
 
 def test_more_devices_than_there_are_is_one_line():

@@ -35,6 +35,7 @@ SILENT = FATAL + (
 HANGING = FATAL + b"DEADLINE_EXCEEDED: Deadline Exceeded\n\nRPC: /x.CoordinationService/Heartbeat\n"
 LATE = FATAL + b"DEADLINE_EXCEEDED: Deadline Exceeded\n\nRPC: /x.CoordinationService/RegisterTask\n"
 TWICE = FATAL + b"ALREADY_EXISTS: newer incarnation.\n\nRPC: /x.CoordinationService/RegisterTask\n"
+WARNING = b"W1122 02:37:09.4 79 coordination_service.cc:388] ConnectAfterBarrierPasses\n"
 HARMLESS = b"E1122 02:37:09.4 79 coordination_service_agent.cc:289] Polled an error\n"
 
 
@@ -87,7 +88,7 @@ def test_without_flags_a_process_is_alone():
     ("said", "expected"),
     [
         (b"half a line", b"half a line"),
-        (b"a warning\n" + HARMLESS, b"a warning\n" + HARMLESS),
+        (b"a warning\n" + WARNING + HARMLESS, b"a warning\n" + HARMLESS),
         (b"a warning\n" + HARMLESS + LEADER, b"error: process 0 is gone"),
         (HANGING, b"error: process 0 is gone"),
         (HARMLESS + SILENT, b"error: process 3 is gone"),
