@@ -142,15 +142,18 @@ def _class_names(
                 f"classes in {str(path)!r} is {names.dtype} of shape {names.shape}; expected names "
                 "[K]; mend the file"
             )
-        if names.dtype.kind == "S":
-            names = np.char.decode(names, "utf-8")
+        try:
+            names = np.char.decode(names, "utf-8") if names.dtype.kind == "S" else names
+            found = tuple(str(name) for name in names)
+        except (UnicodeError, SystemError):  # what numbers beyond Unicode lead to
+            raise _unreadable(path) from None
         for key, array in labels.items():
             if array.max() >= len(names):
                 raise CnnjaxError(
                     f"{key} in {str(path)!r} runs up to {array.max()} but there are {len(names)} "
                     f"classes; expected at most {len(names) - 1}; mend the labels or the classes"
                 )
-        return tuple(str(name) for name in names)
+        return found
     # Without names a gap in the numbers is a mistake, such as labels counted from 1.
     first, learned = next(iter(labels.items()))
     known = np.unique(learned)

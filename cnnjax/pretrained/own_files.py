@@ -170,7 +170,7 @@ def from_ours(
         stages = made.stages
     except CnnjaxError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, "file of cnnjax", error) from None
     arrays = dict(file.arrays)
     if about.get("digest") not in (None, _digest(arrays)):  # older files have none

@@ -202,3 +202,14 @@ def test_a_member_that_is_no_array_is_refused(tmp_path, name):
         file.writestr(f"{name}.npy", b"no array")
     with pytest.raises(CnnjaxError, match="not a whole npz archive"):
         load(f"npz:{path}")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [np.array([b"cat", b"d\xffg"]), np.full(2, 2**31, np.uint32).view("U1")],
+    ids=["bytes", "beyond Unicode"],
+)
+def test_names_that_are_no_text_are_refused(tmp_path, names):
+    name = write(tmp_path, images=X[:8], labels=np.arange(8) % 2, classes=names)
+    with pytest.raises(CnnjaxError, match="not a whole npz archive"):
+        load(name)

@@ -87,6 +87,7 @@ def test_another_network_is_told(path):
         {"version": None},
         {"arguments": 3},
         {"num_classes": "two"},
+        {"num_classes": float("inf")},
         {"pixels": {"mean": [1], "std": "x", "bgr": True}},
         {"passport": {}},
         {"preprocessing": {"resize": 9}},
