@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 
 import chex
 import jax
@@ -173,3 +176,25 @@ def test_a_full_disk_is_one_line_before_anything_is_written(tmp_path, monkeypatc
     assert os.listdir(tmp_path) == ["c"]
     assert checkpoints.restore(tmp_path / "c", TREE)["step"] == 7
     assert capfd.readouterr().err == ""
+
+
+def test_a_process_killed_between_the_two_renames_leaves_the_new_checkpoint(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from cnnjax.training import checkpoints\n"
+        "path = Path(sys.argv[1])\n"
+        "checkpoints.save(path, {'step': np.int32(7)})\n"
+        "def kill(event, arguments):\n"
+        "    if event == 'os.rename' and str(arguments[1]) == str(path):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sys.addaudithook(kill)\n"
+        "checkpoints.save(path, {'step': np.int32(8)})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "c"], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not (tmp_path / "c").exists()
+    checkpoints.settle(tmp_path / "c")
+    assert checkpoints.read(tmp_path / "c")["step"] == 8
+    assert os.listdir(tmp_path) == ["c"]
