@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import textwrap
+import warnings
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -178,6 +179,8 @@ def _keep_compiled() -> None:
         _drop_half_written(folder)
         _make_room(folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
+        # On a full disk JAX would warn of each program: it is compiled, and that is all.
+        warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
         # However short: a study has dozens that take less than 0.1 s each.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 

@@ -181,6 +181,10 @@ def test_the_second_start_compiles_nothing_unless_nothing_is_to_be_kept(tmp_path
     requests, hits = requests_and_hits()
     assert (requests > 0, hits) == (True, 0)
     assert requests_and_hits() == [requests, requests]
+    for program in tmp_path.rglob("*-cache"):
+        program.write_bytes(b"damaged")
+        os.utime(program, (1, 1))  # so that it is not looked through: JAX meets it
+    assert requests_and_hits() == [requests, 0]
 
 
 def test_programs_that_were_used_the_longest_ago_make_room_for_others(monkeypatch, tmp_path):

@@ -9,6 +9,7 @@ writes them, which has all of every array (`cnnjax.training.hosts`).
 
 import errno
 import json
+import logging
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from cnnjax.errors import CnnjaxError
-from cnnjax.training.manifest import check_whole, write_manifest
+from cnnjax.training.manifest import check_whole, flush, write_manifest
 
 _AGES = ("new", "old")
 _BESIDES = 2**20  # bytes on disk, at most, beside the arrays
@@ -51,7 +52,7 @@ def save(path: Path, tree: object, beside: Mapping[str, object] | None = None) -
         if beside is not None:
             (new / _BESIDE).write_text(json.dumps(beside))
         write_manifest(new)
-        _flush(new)
+        flush(new)
         if path.exists():
             path.rename(old)
         new.rename(path)
@@ -107,7 +108,7 @@ def restore(path: Path, like: object) -> object:
     target = jax.tree.map(_describe, _storable(like))
     try:
         with _checkpointer() as checkpointer:
-            stored = checkpointer.metadata(path).item_metadata.tree
+            stored = _stored(checkpointer, path)
             _check_same(path, stored, target)
             restored = checkpointer.restore(path, target)
     except CnnjaxError:
@@ -115,6 +116,20 @@ def restore(path: Path, like: object) -> object:
     except Exception as error:  # whatever Orbax makes of a format that it does not know
         raise _unknown(path, error) from None
     return _usable(restored, like)
+
+
+def _stored(checkpointer: ocp.StandardCheckpointer, path: Path) -> object:
+    """The shapes and types in a checkpoint; of what it does not know, Orbax would log a warning."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        found = checkpointer.metadata(path).item_metadata
+    finally:
+        logger.setLevel(level)
+    if found is None:
+        raise ValueError("its description is not known")
+    return found.tree
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -153,17 +168,6 @@ def read_beside(path: Path) -> dict[str, object] | None:
     check_whole(path)
     file = path / _BESIDE
     return json.loads(file.read_text()) if file.exists() else None
-
-
-def _flush(directory: Path) -> None:
-    """Has the system write to disk what it still keeps in memory: it may lose power at any time."""
-    for root, _, files in os.walk(directory):
-        for name in (*files, "."):
-            handle = os.open(Path(root, name), os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
 
 
 def _check_room(directory: Path, tree: object) -> None:

@@ -36,6 +36,17 @@ def check_whole(path: Path) -> None:
         )
 
 
+def flush(directory: Path) -> None:
+    """Has the system write to disk what it still keeps in memory: it may lose power at any time."""
+    for root, _, files in os.walk(directory):
+        for name in (*files, "."):
+            handle = os.open(Path(root, name), os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
 def _hashes(directory: Path) -> dict[str, str]:
     hashes = {}
     for root, _, files in os.walk(directory):

@@ -157,14 +157,16 @@ def test_a_manifest_that_is_no_manifest_is_told(tmp_path, manifest):
         checkpoints.restore(tmp_path / "c", TREE)
 
 
-def test_a_checkpoint_of_a_form_that_is_not_known_is_told(tmp_path):
+@pytest.mark.parametrize("form", ['{"tree_metadata": 5}', '{"tree_metadata": {"version": 99}}'])
+def test_a_checkpoint_of_a_form_that_is_not_known_is_told(tmp_path, caplog, form):
     checkpoints.save(tmp_path / "c", TREE)
-    (tmp_path / "c" / "_METADATA").write_text('{"tree_metadata": 5}')
+    (tmp_path / "c" / "_METADATA").write_text(form)
     write_manifest(tmp_path / "c")
     for read in (checkpoints.read, lambda path: checkpoints.restore(path, TREE)):
         with pytest.raises(CnnjaxError, match="of a form that cannot be read here") as error:
             read(tmp_path / "c")
         assert "\n" not in str(error.value)
+        assert caplog.records == []
 
 
 def test_a_full_disk_is_one_line_before_anything_is_written(tmp_path, monkeypatch, capfd):
