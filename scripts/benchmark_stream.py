@@ -35,6 +35,9 @@ from cnnjax.transfer import initialise
 ENDLESS = 1_000_000
 """Steps: more than are measured."""
 
+WARM = 12
+"""Batches that are not counted: more than any of the readers reads ahead."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -128,9 +131,10 @@ class Training:
 
 
 def images_per_second(batches: Iterator[object], config: Config) -> float:
-    """After the first batches, for which everything is begun and compiled."""
+    """After the first batches: everything is begun and compiled, and what was read ahead meanwhile
+    is used up."""
     with closing(batches):
-        for _ in range(3):
+        for _ in range(WARM):
             next(batches)
         count, began = 0, time.perf_counter()
         while time.perf_counter() - began < config.seconds:

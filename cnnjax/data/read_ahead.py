@@ -1,8 +1,8 @@
 """Reading ahead: threads that read and decode examples in order, through Grain.
 
 Threads and no processes: Pillow lets go of the interpreter while it decodes, they share the list
-of names, start at once, and what they read has no need to travel between processes.
-docs/benchmarks.md has both measured.
+of names, start at once, and where they stand does not depend on how many there are, which Grain's
+processes make part of their state. scripts/benchmark_stream.py measures both.
 """
 
 import time
