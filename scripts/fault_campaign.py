@@ -64,7 +64,7 @@ class Config:
     inputs: int = 2000
     """Of each kind of file and flag, for fuzz."""
     kinds: Annotated[tuple[str, ...], unset("NAME ...", "all")] = ()
-    """Only kinds of inputs whose names begin so, for fuzz; the figures of the others stay."""
+    """Of faults (their functions) and of fuzz only what begins so; the others' figures stay."""
     seed: int = 0
     """Of moments, places and bits."""
     work: Path = Path("results/fault_campaign")
@@ -145,13 +145,17 @@ def _faults(config: Config, work: Path, subjects: dict[str, Subject]) -> Iterato
     cases = [damaged_checkpoints, damaged_results, two_at_once, clocks, signals, damaged_caches]
     if mounts := may_mount(work):
         cases += [full_disks, disks_that_fill_up, read_only_folders, caches_without_room]
-    with ThreadPoolExecutor(4) as pool:
+    cases = [case for case in cases if case.__name__.startswith(config.kinds or ("",))]
+    known = known_figures(config.record).get("faults", {"rows": []})["rows"]
+    rows = {(row["fault"], row["subject"]): row for row in known if config.kinds}
+    with ThreadPoolExecutor(5) as pool:
         for done in as_completed([pool.submit(case, bench, config.tries) for case in cases]):
             done.result()
-            tallies = sorted(bench.tallies, key=lambda tally: (tally.fault, tally.subject))
-            rows = [asdict(tally) for tally in tallies if tally.tried]
-            wrong = sum(row["tried"] - row["same"] for row in rows)
-            yield {"rows": rows, "mounts": mounts, "wrong": wrong}
+            tried = [asdict(tally) for tally in bench.tallies if tally.tried]
+            rows |= {(row["fault"], row["subject"]): row for row in tried}
+            found = [rows[key] for key in sorted(rows)]
+            wrong = sum(row["tried"] - row["same"] for row in found)
+            yield {"rows": found, "mounts": mounts, "wrong": wrong}
 
 
 def _fuzz(config: Config, work: Path, subjects: dict[str, Subject]) -> Iterator[Found]:

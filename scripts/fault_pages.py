@@ -95,7 +95,6 @@ def faults(found: Found) -> Iterable[str]:
     yield f"{tried} tries of {len(rows)} faults; {same} ended with the same bits."
     if not found["mounts"]:
         yield "Full and read-only disks could not be mounted, and were left out."
-    yield _where(found)
 
 
 def fuzz(found: Found) -> Iterable[str]:

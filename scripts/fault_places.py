@@ -1,6 +1,8 @@
 """Disks that are full or cannot be written, for scripts/fault_campaign.py."""
 
+import os
 import shutil
+from pathlib import Path
 
 from fault_bench import Bench, read_only, small_disk
 
@@ -33,7 +35,7 @@ def disks_that_fill_up(bench: Bench, tries: int) -> None:
             with small_disk(disk, 16 * 1024):
                 process = subject.start(disk / "out", bench.cache)
                 wanted = bench.rng.randint(1, 8)
-                while process.running() and len(_lines(bench, disk)) < wanted:
+                while process.running() and len(_lines(disk)) < wanted:
                     pass
                 _fill(disk / "another")
                 harmed = process.ended()
@@ -98,18 +100,19 @@ def damaged_caches(bench: Bench, tries: int) -> None:
             bench.report(tally)
 
 
-def _lines(bench: Bench, disk: object) -> list[str]:
-    return [line for path in disk.rglob("metrics.jsonl") for line in _text(path).splitlines()]
+def _lines(disk: Path) -> list[str]:
+    folders = [root for root, _, files in os.walk(disk) if "metrics.jsonl" in files]
+    return [line for root in folders for line in _text(Path(root, "metrics.jsonl")).splitlines()]
 
 
-def _text(path: object) -> str:
+def _text(path: Path) -> str:
     try:
         return path.read_text()
     except FileNotFoundError:
         return ""
 
 
-def _fill(path: object) -> None:
+def _fill(path: Path) -> None:
     """To the last byte."""
     with path.open("wb", buffering=0) as file:
         for size in (2**20, 2**12, 1):
