@@ -36,7 +36,6 @@ def surroundings(load: float) -> Report:
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
             "system": f"{platform.system()} {platform.machine()}",
             "load_before": round(load, 2),
-            "allocator": os.environ.get("GLIBC_TUNABLES"),
         },
         "versions": {"python": platform.python_version()} | versions,
     }
@@ -159,13 +158,8 @@ def where(report: Report) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-        f"load {machine['load_before']} before{_allocator(machine)}; {versions}."
+        f"load {machine['load_before']} before; {versions}."
     )
-
-
-def _allocator(machine: Report) -> str:
-    settings = machine.get("allocator")
-    return f", GLIBC_TUNABLES={settings}" if settings else ""
 
 
 def section(report: Report) -> str:

@@ -83,6 +83,7 @@ def interrupt_at(study, path: str) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+@pytest.mark.slow
 def test_killed_and_interrupted_it_ends_as_if_nothing_had_happened(study, undisturbed):
     kill_at(study, checkpoint("baseA"))  # in the middle of a base
     interrupt_at(study, checkpoint("A1B"))  # in the middle of a transfer

@@ -90,7 +90,7 @@ def test_half_precision_computes_float32_logits_from_float32_parameters(made, na
     assert {leaf.dtype for leaf in jax.tree.leaves(fresh)} == {jnp.dtype(jnp.float32)}
 
 
-@pytest.mark.parametrize("name", [*QUICK, "alexnet"])
+@pytest.mark.parametrize("name", [*QUICK, pytest.param("alexnet", marks=pytest.mark.slow)])
 def test_without_classes_a_network_ends_with_its_features(made, name):
     net, variables, images = made(name)
     headless = cnnjax.create(name, num_classes=0)
