@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from benchmark_report import read_json, surroundings, write_json, write_section
+from benchmark_report import read_json, surroundings, where, write_json, write_section
 
 import cnnjax
 from cnnjax.command import main
@@ -164,14 +164,11 @@ def section(report: dict) -> str:
             f"| {' x '.join(map(str, row['images']))} | {row['what']} | {row['milliseconds']:.2f} "
             f"| {low:.2f} to {high:.2f} | {row['images_per_second']:,} | {row['of_a_step']:.1%} |"
         )
-    machine = report["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
     conditions = (
         f"Milliseconds a batch of {report['batch_size']} uint8 images: medians and quartiles over "
         f"{report['repeats']} rounds in which all take turns in one process; of a plain step: the "
         f"median ratio to the training step without augmentation of the same round. "
-        f"{machine['processor']}, {machine['cores']} cores, {machine['system']}, load "
-        f"{machine['load_before']} before; {versions}."
+        f"{where(report)}"
     )
     return "\n".join(lines) + "\n\n" + conditions
 

@@ -10,6 +10,7 @@ come from the memory in which the system keeps them: what a slow disk adds is no
 
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,7 +22,7 @@ from typing import Annotated
 import jax
 import numpy as np
 import optax
-from benchmark_report import read_json, surroundings, write_json, write_section
+from benchmark_report import read_json, surroundings, where, write_json, write_section
 
 import cnnjax
 from cnnjax.command import at_least, check_numbers, main, unset
@@ -163,7 +164,8 @@ def measured(config: Config, size: int) -> list[dict[str, object]]:
         makers[f"{name}, step alone"] = training.alone
         makers[f"{name}, both together, 2 threads"] = training.fed
     rates: dict[str, list[float]] = {what: [] for what in makers}
-    for _ in range(config.repeats + 1):
+    for number in range(config.repeats + 1):
+        print(f"{size} pixels, round {number} of {config.repeats}", file=sys.stderr)
         for what, make in makers.items():
             rates[what].append(images_per_second(make(), config))
     rows = []
@@ -193,14 +195,11 @@ def section(report: dict) -> str:
             f"| {row['image_size']} x {row['image_size']} | {row['what']} "
             f"| {row['images_per_second']:,.0f} | {low:,.0f} to {high:,.0f} |"
         )
-    machine = report["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
     conditions = (
         f"Images a second in batches of {report['batch_size']}: medians and quartiles over "
         f"{report['repeats']} rounds of {report['seconds']:g} s in which all take turns; "
         f"{report['images']:,} photos, {report['photo_bytes']:,} bytes each on the average, from "
-        f"the system's memory. {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['system']}, load {machine['load_before']} before; {versions}."
+        f"the system's memory. {where(report)}"
     )
     return "\n".join(lines) + "\n\n" + conditions
 
