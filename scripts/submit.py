@@ -10,7 +10,7 @@ On SLURM, runs of one level of the plan are one array, which begins when those i
 Jobs that are still queued are not submitted twice, so that the same command again submits what is
 missing. Runs that failed are named with the path of their log.
 
-Needs the extra `cluster` (pip install 'cnnjax[cluster]'), and on a cluster a folder that all its
+Needs the extra `cluster` (pip install -e '.[cluster]'), and on a cluster a folder that all its
 nodes see: docs/cluster.md.
 """
 

@@ -225,5 +225,5 @@ def _submitit() -> ModuleType:
         import submitit
         import submitit.helpers
     except ImportError:
-        raise CnnjaxError("submitit is not there; pip install 'cnnjax[cluster]'") from None
+        raise CnnjaxError("submitit is not there; pip install -e '.[cluster]'") from None
     return submitit
