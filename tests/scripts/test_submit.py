@@ -243,7 +243,7 @@ def test_without_slurm_it_says_where_to_submit_from(toy, monkeypatch):
 
 def test_without_submitit_it_says_what_to_install(toy, monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
-    with pytest.raises(CnnjaxError, match=r"pip install 'cnnjax\[cluster\]'$"):
+    with pytest.raises(CnnjaxError, match=r"pip install -e '\.\[cluster\]'$"):
         run(configure(toy))
 
 
