@@ -11,15 +11,17 @@ compared with it) and what the test images say. The status is 1 if one bit diffe
 """
 
 import json
+import math
 import random
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -61,51 +63,117 @@ def run(config: Config) -> None:
     if config.out.exists() and any(config.out.iterdir()):
         raise CnnjaxError(f"{config.out} is not empty; choose another --out, or delete that folder")
     claim_folder(config.out, "check_resume", {"network": config.network})
-    began = time.monotonic()
-    _wait(_start(config, WHOLE))
-    seconds = time.monotonic() - began
+    pace, seconds = undisturbed(_start(config, WHOLE), config.out / WHOLE)
     print(f"undisturbed: {config.steps} steps, {seconds:.1f} s with the start", flush=True)
-    kills = kill_and_resume(lambda: _start(config, KILLED), config, seconds)
-    whole, killed = (left_by(config.out / name) for name in (WHOLE, KILLED))
-    differing = differences(whole, killed)
-    for name in differing[:20]:
-        print(f"differs: {name}")
+    killed = kill_and_resume(lambda name: _start(config, name), config, pace)
+    steps = sorted(step for landed in killed.values() for step in landed)
+    after = f"{len(steps)} kills (at steps {', '.join(map(str, steps))})"
+    whole = left_by(config.out / WHOLE)
+    differing = [
+        f"{name}: {found}"
+        for name in killed
+        for found in differences(whole, left_by(config.out / name))
+    ]
+    for found in differing[:20]:
+        print(f"differs: {found}")
     if differing:
-        print(f"{len(differing)} of {len(whole)} differ after {kills} kills")
+        print(f"{len(differing)} of {len(killed) * len(whole)} differ after {after}")
         sys.exit(1)
-    print(f"the same, bit by bit, after {kills} kills: {len(whole)} arrays and numbers")
+    print(f"the same, bit by bit, after {after}: {len(whole)} arrays and numbers")
 
 
-def kill_and_resume(start: Callable[[], subprocess.Popen], config: Config, seconds: float) -> int:
-    """Starts the training, kills it at a random moment, and so on; then lets it end.
+class Pace(NamedTuple):
+    """How fast the undisturbed training is.
 
-    Args:
-      start: it.
-      config: how often, and the seed of the moments.
-      seconds: what it takes undisturbed: the moments are drawn from them.
+    Attributes:
+      start: seconds from the start of the process until its first line of metrics.
+      step: seconds from one step to the next.
+    """
 
-    Returns:
-      How often it was killed: fewer than asked for where it ended before.
+    start: float
+    step: float
+
+
+def undisturbed(process: subprocess.Popen, folder: Path) -> tuple[Pace, float]:
+    """Lets a training end; its pace and its seconds.
 
     Raises:
       CnnjaxError: it fails.
     """
-    moments, folder = random.Random(config.seed), config.out / KILLED
-    for kill in range(config.kills):
-        process, moment = start(), moments.uniform(0, seconds)
-        try:
-            process.wait(moment)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            steps = [line["step"] for line in read_lines(folder)]
-            where = f"after step {steps[-1]}" if steps else "before its first step"
-            print(f"kill {kill + 1}: {moment:.1f} s after the start, {where}", flush=True)
+    began, times = time.monotonic(), {}
+    for step in reported(process, folder):
+        times.setdefault(step, time.monotonic() - began)
+    _check_ended(process, folder)
+    times.pop(0, None)
+    first, last = min(times), max(times)
+    step = (times[last] - times[first]) / max(1, last - first)
+    return Pace(times[first], step), time.monotonic() - began
+
+
+def kill_and_resume(
+    start: Callable[[str], subprocess.Popen], config: Config, pace: Pace
+) -> dict[str, list[int]]:
+    """Starts the training, kills it at a random moment, and so on; then lets it end.
+
+    A moment is a number of steps: at 7.3 the process is killed once step 7 is in the metrics and
+    three tenths of a step are over. Where the one before was killed at step 7 as well, three tenths
+    of a start are waited for instead, and no longer than until the next step.
+
+    Args:
+      start: a name -> the training whose folder has this name.
+      config: how often, and the seed of the moments.
+      pace: of the undisturbed training.
+
+    Returns:
+      For each folder the steps that had been reported when it was killed: of one folder, but for a
+      training that ends within the moment in which it is to be killed. The kills that are missing
+      then are those of another folder.
+
+    Raises:
+      CnnjaxError: it fails.
+    """
+    moments, killed, missing = random.Random(config.seed), {}, config.kills
+    while missing:
+        name = f"{KILLED}-{len(killed) + 1}" if killed else KILLED
+        landed = killed[name] = []
+        for moment in sorted(moments.uniform(0, config.steps) for _ in range(missing)):
+            process = start(name)
+            if not _kill(process, config.out / name, moment, pace):
+                _check_ended(process, config.out / name)
+                break
+            landed.append(_last_step(config.out / name))
+            number = config.kills - missing + len(landed)
+            print(f"kill {number} of {config.kills}: after step {landed[-1]}", flush=True)
         else:
-            _wait(process)
-            return kill
-    _wait(start())
-    return config.kills
+            _check_ended(start(name), config.out / name)
+        missing -= len(landed)
+    return killed
+
+
+def _kill(process: subprocess.Popen, folder: Path, moment: float, pace: Pace) -> bool:
+    """Kills it at this moment; False where it had ended before."""
+    began, before, (step, part) = time.monotonic(), _last_step(folder), divmod(moment, 1)
+    resumed = before >= step
+    due = began + part * pace.start if resumed else math.inf
+    for now in reported(process, folder):
+        if not resumed and now >= step:
+            due = min(due, time.monotonic() + part * pace.step)
+        if time.monotonic() >= due or (resumed and now > before):
+            process.kill()
+            break
+    return process.wait() == -signal.SIGKILL
+
+
+def reported(process: subprocess.Popen, folder: Path) -> Iterator[int]:
+    """Until the process ends, every few milliseconds: the last step in the metrics, from 0."""
+    while process.poll() is None:
+        yield _last_step(folder)
+        time.sleep(0.005)
+
+
+def _last_step(folder: Path) -> int:
+    lines = read_lines(folder)
+    return int(lines[-1]["step"]) if lines else 0
 
 
 def left_by(folder: Path) -> dict[str, object]:
@@ -142,16 +210,25 @@ def _command(config: Config, name: str) -> Iterator[str]:
 
 
 def _start(config: Config, name: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [*_command(config, name)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    with _errors(config.out / name).open("w") as errors:
+        return subprocess.Popen([*_command(config, name)], stdout=subprocess.DEVNULL, stderr=errors)
 
 
-def _wait(process: subprocess.Popen) -> None:
-    _, errors = process.communicate()
-    if process.returncode:
-        said = errors.strip().splitlines()[-1:] or [f"status {process.returncode}"]
-        raise CnnjaxError(f"scripts/train.py failed: {said[0].removeprefix('error: ')}")
+def _errors(folder: Path) -> Path:
+    """Where a training's standard error goes."""
+    return folder.with_suffix(".err")
+
+
+def _check_ended(process: subprocess.Popen, folder: Path) -> None:
+    """Waits for its end.
+
+    Raises:
+      CnnjaxError: it fails.
+    """
+    if process.wait():
+        said = _errors(folder).read_text().strip().splitlines()[-1:]
+        reason = said[0].removeprefix("error: ") if said else f"status {process.returncode}"
+        raise CnnjaxError(f"scripts/train.py failed: {reason}")
 
 
 if __name__ == "__main__":

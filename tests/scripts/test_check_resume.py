@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_resume import differences, left_by
+from check_resume import Config, Pace, differences, kill_and_resume, left_by, undisturbed
 from train import run
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "check_resume.py"
@@ -63,6 +63,66 @@ def test_a_folder_in_use_is_refused(run_script, tmp_path):
     assert "is not empty; choose another --out" in done.stderr
 
 
+STEPS = 20
+TRAINING = """
+import json, pathlib, sys, time
+folder, steps, step_seconds = pathlib.Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+folder.mkdir(exist_ok=True)
+metrics = folder / "metrics.jsonl"
+taken = len(metrics.read_text().splitlines()) if metrics.exists() else 0
+with metrics.open("a", buffering=1) as file:
+    for step in range(taken + 1, steps + 1):
+        time.sleep(step_seconds)
+        file.write(json.dumps({"step": step}) + chr(10))
+time.sleep(float(sys.argv[4]))
+"""
+
+
+@pytest.fixture
+def starter(tmp_path):
+    """(seconds of a step, seconds after the last) -> what starts such a training by its name."""
+
+    def make(step, end):
+        def start(name):
+            (tmp_path / f"{name}.err").write_text("")
+            numbers = map(str, (STEPS, step, end))
+            return subprocess.Popen(
+                [sys.executable, "-IS", "-c", TRAINING, tmp_path / name, *numbers]
+            )
+
+        return start
+
+    return make
+
+
+@pytest.mark.parametrize("start_seconds", [0.0, 100.0])
+def test_every_kill_lands_at_a_step_of_its_own_drawing(starter, tmp_path, start_seconds):
+    config = Config(steps=STEPS, kills=6, out=tmp_path)
+    killed = kill_and_resume(starter(0.02, 0.05), config, Pace(start_seconds, 0.0))
+    assert list(killed) == ["killed"]
+    steps = killed["killed"]
+    assert len(steps) == 6
+    assert steps == sorted(steps)
+    assert len({*steps}) > 2
+    lines = (tmp_path / "killed" / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == STEPS
+
+
+def test_kills_that_came_too_late_land_in_another_folder(starter, tmp_path):
+    config, late = Config(steps=3, kills=4, out=tmp_path), Pace(0.0, 9.0)
+    killed = kill_and_resume(starter(0.001, 0.0), config, late)
+    assert len(killed) > 1
+    assert sum(map(len, killed.values())) == 4
+    for name in killed:
+        assert len((tmp_path / name / "metrics.jsonl").read_text().splitlines()) == STEPS
+
+
+def test_the_pace_is_that_of_the_lines_of_metrics(starter, tmp_path):
+    pace, seconds = undisturbed(starter(0.02, 0.2)("whole"), tmp_path / "whole")
+    assert 0.02 <= pace.step < 0.1
+    assert 0.02 <= pace.start < seconds - 0.5
+
+
 @pytest.mark.slow
 def test_a_flag_that_the_training_does_not_take_is_one_line(run_script, tmp_path):
     done = run_script(SCRIPT, "--out", tmp_path / "out", "--flags=--optimizer sdg")
@@ -78,4 +138,4 @@ def test_a_training_that_is_killed_ends_with_the_same_bits(archive, tmp_path):
         [sys.executable, SCRIPT, *flags, "--out", tmp_path / "out"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the same, bit by bit, after" in done.stdout
+    assert "the same, bit by bit, after 3 kills (at steps " in done.stdout
