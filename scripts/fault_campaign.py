@@ -10,7 +10,7 @@ tables and verdicts, is compared bit by bit with the undisturbed run.
 
   kills   at any moment, while something is written, and between two changes of the folder
   faults  full and read-only disks, damaged files, two processes at once, signals, clocks
-  fuzz    mutated files and odd flags, see scripts/fuzz_inputs.py
+  fuzz    mutated files and odd flags, see scripts/faults/fuzz.py
 
 Writes docs/reliability.json and the tables of docs/reliability.md, of the parts that it was asked
 for; an hour on two cores for all. Full and read-only disks are mounted, which takes root; for
@@ -27,19 +27,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fault_bench import Bench, may_mount
-from fault_damages import clocks, damaged_checkpoints, damaged_results, signals, two_at_once
-from fault_kills import kill_again_and_again
-from fault_pages import write_page
-from fault_places import (
+from faults.bench import Bench, may_mount
+from faults.damages import clocks, damaged_checkpoints, damaged_results, signals, two_at_once
+from faults.fuzz import fuzz
+from faults.kills import kill_again_and_again
+from faults.pages import write_page
+from faults.places import (
     caches_without_room,
     damaged_caches,
     disks_that_fill_up,
     full_disks,
     read_only_folders,
 )
-from fault_subjects import Subject, make_pictures, study, training
-from fuzz_inputs import fuzz
+from faults.subjects import Subject, make_pictures, study, training
 
 from cnnjax.command import at_least, check_numbers, main, unset
 from cnnjax.errors import CnnjaxError

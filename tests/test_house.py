@@ -23,7 +23,7 @@ ROOMS = [
 ]
 FILES = sorted((ROOT / "cnnjax").rglob("*.py"))
 ALL_FILES = FILES + sorted(
-    path for place in ("experiments", "scripts") for path in (ROOT / place).glob("*.py")
+    path for place in ("experiments", "scripts") for path in (ROOT / place).rglob("*.py")
 )
 
 

@@ -20,11 +20,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fuzz_folders import KINDS, odd_flags, odd_folder
-from fuzz_kinds import Kind
-
 from cnnjax.errors import CnnjaxError
+from faults.files import Kind
+from faults.folders import KINDS, odd_flags, odd_folder
 
+ROOT = Path(__file__).parents[2]
 SECONDS = 20
 """For one input."""
 MEMORY = 3 * 2**30
@@ -48,18 +48,27 @@ def fuzz(
             continue
         place = folder / str(number)
         place.mkdir(parents=True)
-        command = [sys.executable, __file__, name, str(inputs), str(seed), str(place)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=place)
-        try:
-            row = json.loads(done.stdout.splitlines()[-1])
-        except (IndexError, ValueError):
-            said = f"the process died with {done.returncode}: {done.stderr[-500:]}"
-            row = {"kind": name, "tried": 0, "read": 0, "refused": 0, "broken": [said]}
-            row["peak_mib"] = 0
+        row = try_apart(name, inputs, seed, place)
         say(f"{row['kind']}: {row['tried']} tried, {row['refused']} refused, {row['broken'][:2]}")
         if not row["broken"]:
             shutil.rmtree(place)
         yield row
+
+
+def try_apart(name: str, inputs: int, seed: int, place: Path) -> dict[str, object]:
+    """Tries one kind in a process of its own, of little memory; the figures."""
+    command = [sys.executable, "-P", "-m", "faults.fuzz", name, str(inputs), str(seed), str(place)]
+    before = os.environ.get("PYTHONPATH")
+    paths = os.pathsep.join([str(ROOT / "scripts"), *([before] if before else [])])
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=place, env=os.environ | {"PYTHONPATH": paths}
+    )
+    try:
+        return json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        said = f"the process died with {done.returncode}: {done.stderr[-500:]}"
+        row = {"kind": name, "tried": 0, "read": 0, "refused": 0, "broken": [said]}
+        return row | {"peak_mib": 0}
 
 
 def try_files(kind: Kind, inputs: int, seed: int, folder: Path) -> dict[str, object]:
@@ -89,7 +98,7 @@ def try_others(name: str, inputs: int, seed: int, folder: Path) -> dict[str, obj
     count = max(1, int(inputs * OTHERS[name]))
     if name not in (flags := {f"flags of {script}": SCRIPTS[script] for script in SCRIPTS}):
         return _tried(name, lambda rng: odd_folder(folder / "input", rng), count, seed, folder)
-    sys.path.append(str(Path(__file__).parents[1] / "experiments"))
+    sys.path.append(str(ROOT / "experiments"))
     script = importlib.import_module(flags[name])
     return _tried(name, lambda rng: odd_flags(script, rng), count, seed, folder)
 

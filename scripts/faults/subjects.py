@@ -12,7 +12,6 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import NamedTuple
 
-import faulty
 import numpy as np
 from check_resume import differences, left_by
 from PIL import Image
@@ -22,8 +21,9 @@ from cnnjax.studies.results import read_results
 from cnnjax.training import checkpoints
 from cnnjax.training.fit import CHECKPOINT
 from cnnjax.training.lines import read_lines
+from faults import faulty
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CLASSES, TRAINING_IMAGES, TEST_IMAGES = 6, 20, 10
 SECONDS = 300
 """After which a process that has not ended counts as hanging."""
@@ -61,7 +61,7 @@ class Subject(NamedTuple):
     resumes: str
 
     def start(self, out: Path, cache: Path, **faults: object) -> "Running":
-        """Starts the command; see scripts/faulty.py for what can be wrong around it."""
+        """Starts the command; see scripts/faults/faulty.py for what can be wrong around it."""
         environment = {"CNNJAX_CACHE": str(cache), "COLUMNS": "400"}
         return Running([*self.command, "--out", str(out)], {"often": True, **faults}, environment)
 
@@ -122,7 +122,7 @@ def _forks() -> BaseContext:
     folders = [str(ROOT), *(str(ROOT / name) for name in ("scripts", "experiments"))]
     os.environ["PYTHONPATH"] = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train", "transferability", "faulty", "check_resume"])
+    context.set_forkserver_preload(["train", "transferability", "faults.faulty", "check_resume"])
     return context
 
 

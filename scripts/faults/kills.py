@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fault_subjects import Ended, Subject, differing, leftovers
-
 from cnnjax.errors import CnnjaxError
 from cnnjax.training import checkpoints
 from cnnjax.training.fit import CHECKPOINT
+from faults.subjects import Ended, Subject, differing, leftovers
 
 IN_A_ROW = 6
 """Kills before a command is let go to its end and what it leaves is compared."""

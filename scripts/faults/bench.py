@@ -14,9 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fault_subjects import Ended, Subject, differing, training
-
 from cnnjax.errors import CnnjaxError
+from faults.subjects import Ended, Subject, differing, training
 
 
 @dataclass

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from fault_kills import AIMS, PHASES
-
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.folders import write_text
+from faults.kills import AIMS, PHASES
 
 Found = Mapping[str, object]
 

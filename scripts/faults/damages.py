@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fault_bench import Bench, Tally
-from fault_subjects import Ended
-
 from cnnjax.training.manifest import write_manifest
+from faults.bench import Bench, Tally
+from faults.subjects import Ended
 
 Harm = Callable[[Path, random.Random], None]
 

@@ -1,4 +1,4 @@
-"""The files of studies and trainings, names of folders, and flags, for scripts/fuzz_inputs.py."""
+"""The files of studies and trainings, names of folders, and flags, for scripts/faults/fuzz.py."""
 
 import contextlib
 import io
@@ -11,13 +11,13 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from fuzz_kinds import FILES, Kind, json_of
-from fuzz_mutations import mutated
 from PIL import Image
 
 from cnnjax import command
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies import study
+from faults.files import FILES, Kind, json_of
+from faults.mutations import mutated
 
 MARK = {"study": "fuzz", "config": {"steps": 20, "layers": [1, 2], "seed": 0, "data": ["ab12"]}}
 NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1", "1e30", f"{10**30}", "-0.0", "1e-300", "0x7", "")

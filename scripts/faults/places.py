@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from fault_bench import Bench, read_only, small_disk
+from faults.bench import Bench, read_only, small_disk
 
 SIZES = (64, 1700, 1200, 2100, 8)
 """KiB of the disk on which --out is: it is full at other moments."""

@@ -8,19 +8,19 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import fault_damages
 import numpy as np
 import pytest
-from fault_bench import Bench, Tally
 from fault_campaign import Config, keep
-from fault_kills import PHASES, Kills, phase, progress
-from fault_pages import TABLES, between, write_page
-from fault_subjects import Ended, Subject, differing, leftovers
+from faults import damages
+from faults.bench import Bench, Tally
+from faults.kills import PHASES, Kills, phase, progress
+from faults.pages import TABLES, between, write_page
+from faults.subjects import Ended, Subject, differing, leftovers
 
 from cnnjax import CnnjaxError
 from cnnjax.training import checkpoints
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 PAGE = Config.page
 RECORD = Config.record
 
@@ -116,7 +116,7 @@ def test_every_harm_changes_the_folder(tmp_path, harm):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"some content")
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    getattr(fault_damages, harm)(tmp_path, random.Random(0))
+    getattr(damages, harm)(tmp_path, random.Random(0))
     after = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
     assert sum(before[p] != after.get(p) for p in before) == 1
 
@@ -137,7 +137,7 @@ def test_a_process_is_killed_before_the_change_that_was_asked_for(tmp_path):
         faults = {"folder": str(tmp_path / "out"), "kill": kill, "count": str(tmp_path / "count")}
         code = (
             f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n"
-            "import faulty\n"
+            "from faults import faulty\n"
             "from pathlib import Path\n"
             f"faulty.run([{str(script)!r}], {faults!r}, {{}}, Path({str(tmp_path / 'said')!r}))\n"
         )

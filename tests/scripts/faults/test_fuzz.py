@@ -1,23 +1,18 @@
 """Mutated files, odd folders and odd flags: read, or refused in one line, and nothing else."""
 
-import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
-import fuzz_inputs
-import fuzz_mutations
 import numpy as np
 import pytest
-from fuzz_inputs import KINDS, OTHERS, try_files, try_others
-from fuzz_kinds import Kind, Payload
+from faults import fuzz, mutations
+from faults.files import Kind, Payload
+from faults.fuzz import KINDS, OTHERS, try_files, try_others
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnjax import CnnjaxError
 
-SCRIPT = Path(fuzz_inputs.__file__)
 FEW, MANY = 12, 2000
 
 
@@ -44,17 +39,13 @@ def test_odd_names_of_folders_and_files_are_read_or_refused_in_one_line(tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*(kind.name for kind in KINDS), *OTHERS])
 def test_many_mutated_inputs_in_little_memory(tmp_path, name):
-    done = subprocess.run(
-        [sys.executable, SCRIPT, name, str(MANY), "7", tmp_path], capture_output=True, text=True
-    )
-    row = json.loads(done.stdout.splitlines()[-1])
-    assert row["broken"] == []
+    assert fuzz.try_apart(name, MANY, 7, tmp_path)["broken"] == []
 
 
 @settings(max_examples=150, derandomize=True, deadline=None)
 @given(content=st.binary(max_size=200), seed=st.integers(0, 2**32))
 def test_any_bytes_can_be_mutated_and_the_same_seed_gives_the_same(content, seed):
-    one, other = (fuzz_mutations.mutated(content, random.Random(seed)) for _ in range(2))
+    one, other = (mutations.mutated(content, random.Random(seed)) for _ in range(2))
     assert one == other
 
 
@@ -94,7 +85,7 @@ def test_code_that_is_executed_is_noticed(tmp_path):
 
 
 def test_a_reader_that_hangs_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(fuzz_inputs, "SECONDS", 1)
+    monkeypatch.setattr(fuzz, "SECONDS", 1)
 
     def hang(path):
         while True:

@@ -1,4 +1,4 @@
-"""The files and flags that scripts/fuzz_inputs.py mutates, and what reads them."""
+"""The files and flags that scripts/faults/fuzz.py mutates, and what reads them."""
 
 import io
 import json
@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from fuzz_mutations import in_description, in_png, in_safetensors, in_zip, mutated
 from PIL import Image
+
+from faults.mutations import in_description, in_png, in_safetensors, in_zip, mutated
 
 Mutation = Callable[[bytes, random.Random, Sequence[bytes]], bytes]
 
@@ -208,7 +209,7 @@ FILES = (
     Kind("data: WebP", "i.webp", _pictures("WEBP", ("RGB", "RGBA")), _decode),
     Kind("data: BMP", "i.bmp", _pictures("BMP", ("RGB", "L", "P")), _decode),
 )  # fmt: skip
-"""Weights and data; those of studies are in scripts/fuzz_folders.py."""
+"""Weights and data; those of studies are in scripts/faults/folders.py."""
 
 
 def json_of(value: object) -> bytes:
