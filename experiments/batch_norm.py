@@ -147,4 +147,4 @@ def shrink(config: Config) -> Config:
 
 
 if __name__ == "__main__":
-    command.main(Config, run, __doc__)
+    command.main(Config, run, __doc__, resumes=True)

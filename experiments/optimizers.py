@@ -157,4 +157,4 @@ SMOKE_RULES = ("sgd", "momentum", "adam")
 
 
 if __name__ == "__main__":
-    command.main(Config, run, __doc__)
+    command.main(Config, run, __doc__, resumes=True)

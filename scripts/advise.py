@@ -245,4 +245,4 @@ def _options_table(protocol: Protocol) -> object:
 
 
 if __name__ == "__main__":
-    command.main(Config, run, __doc__)
+    command.main(Config, run, __doc__, resumes=True)

@@ -83,4 +83,4 @@ def _chosen(config: Config) -> dict[str, Base]:
 
 
 if __name__ == "__main__":
-    main(Config, run, __doc__)
+    main(Config, run, __doc__, resumes=True)

@@ -137,4 +137,4 @@ def read_plan(command: list[str]) -> dict:
 
 
 if __name__ == "__main__":
-    main(Config, run, __doc__)
+    main(Config, run, __doc__, resumes=True)

@@ -237,4 +237,4 @@ def _run(config: Config, here: Processes, held: ExitStack) -> None:
 
 
 if __name__ == "__main__":
-    command.main(Config, run, __doc__)
+    command.main(Config, run, __doc__, resumes=True)

@@ -1,14 +1,12 @@
-import os
+"""What every command line does alike."""
+
 import signal
 import subprocess
 import sys
 import textwrap
-import time
-import zlib
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass
 from types import SimpleNamespace
 
-import jax
 import pytest
 
 from cnnjax import command
@@ -101,7 +99,7 @@ def interrupted(body: str) -> tuple[int, str]:
         "from cnnjax.command import main\n"
         "def interrupt(*_): os.kill(os.getpid(), signal.SIGINT)\n"
         f"def run(config):\n{textwrap.indent(body, '    ')}\n"
-        "main(make_dataclass('Config', [('n', int, 1)]), run, 'What it is.')\n"
+        "main(make_dataclass('Config', [('n', int, 1)]), run, 'What it is.', resumes=True)\n"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     return process.returncode, process.stderr
@@ -118,97 +116,6 @@ def interrupted(body: str) -> tuple[int, str]:
 def test_ctrl_c_says_how_to_go_on_and_is_status_130_wherever_it_strikes(body):
     status, err = interrupted(body)
     assert (status, err) == (130, "\nstopped; the same command goes on where it was\n")
-
-
-LEVEL = "--xla_backend_optimization_level"
-
-
-@pytest.mark.parametrize(
-    ("before", "plugins", "after"),
-    [
-        ("", [], f"{LEVEL}=2"),
-        ("--xla_dump_to=x", [], f"--xla_dump_to=x {LEVEL}=2"),
-        (f"{LEVEL}=3", [], f"{LEVEL}=3"),
-        ("", ["xla_cuda12"], ""),
-    ],
-    ids=["by itself", "beside other flags", "not against the user's", "not with an accelerator"],
-)
-def test_without_an_accelerator_a_command_compiles_sooner(monkeypatch, before, plugins, after):
-    monkeypatch.setenv("XLA_FLAGS", before)
-    monkeypatch.setattr(command, "entry_points", lambda group: plugins)
-    monkeypatch.setattr(command, "find_spec", lambda name: None)
-    during = []
-    call(monkeypatch, lambda config: during.append(os.environ["XLA_FLAGS"]))
-    assert during == [after]
-
-
-def test_a_smoke_form_is_compiled_soonest(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "")
-    monkeypatch.setattr(command, "entry_points", lambda group: [])
-    monkeypatch.setattr(command, "find_spec", lambda name: None)
-    monkeypatch.setattr(sys, "argv", ["study.py", "--smoke"])
-    during = []
-    smoke = make_dataclass("Config", [("smoke", bool, False)])
-    command.main(smoke, lambda config: during.append(os.environ["XLA_FLAGS"]), "What it is.")
-    assert during == [f"{LEVEL}=0"]
-
-
-def test_the_second_start_compiles_nothing_unless_nothing_is_to_be_kept(tmp_path):
-    code = (
-        "import sys\n"
-        "from dataclasses import make_dataclass\n"
-        "import jax\n"
-        "from cnnjax import command\n"
-        "def run(config):\n"
-        "    events = []\n"
-        "    jax.monitoring.register_event_listener(lambda name, **_: events.append(name))\n"
-        "    jax.numpy.zeros(3) + 1\n"
-        "    for name in ('compile_requests_use_cache', 'cache_hits'):\n"
-        "        print(events.count('/jax/compilation_cache/' + name))\n"
-        "command.main(make_dataclass('Config', [('n', int, 1)]), run, 'What it is.')\n"
-    )
-
-    def requests_and_hits(*flags: str) -> list[int]:
-        environment = os.environ | {"CNNJAX_CACHE": str(tmp_path)}
-        process = subprocess.run(
-            [sys.executable, "-c", code, *flags], env=environment, capture_output=True, text=True
-        )
-        assert process.stderr == ""
-        return [int(count) for count in process.stdout.split()]
-
-    assert requests_and_hits("--no-compile-cache") == [0, 0]
-    assert not any(tmp_path.iterdir())
-    requests, hits = requests_and_hits()
-    assert (requests > 0, hits) == (True, 0)
-    assert requests_and_hits() == [requests, requests]
-    for program in tmp_path.rglob("*-cache"):
-        program.write_bytes(b"damaged")
-        os.utime(program, (1, 1))  # so that it is not looked through: JAX meets it
-    assert requests_and_hits() == [requests, 0]
-
-
-def test_programs_that_were_used_the_longest_ago_make_room_for_others(monkeypatch, tmp_path):
-    for name, age in (("old", 300), ("new", 100), ("older, used", 400)):
-        (tmp_path / name).write_bytes(bytes(10))
-        used = time.time() - age
-        os.utime(tmp_path / name, (time.time() if "used" in name else used, used))
-    monkeypatch.setattr(command, "COMPILED_BYTES", 20)
-    command._make_room(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == ["new", "older, used"]
-    command._make_room(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == ["new", "older, used"]
-
-
-def test_without_a_place_to_write_to_a_command_runs_all_the_same(monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("CNNJAX_CACHE", str(tmp_path / "file"))
-    seen = []
-    jax.config.update("jax_enable_compilation_cache", True)
-    try:
-        assert call(monkeypatch, seen.append) == 0
-    finally:
-        jax.config.update("jax_enable_compilation_cache", False)
-    assert seen == [Config()]
 
 
 def test_after_a_command_ctrl_c_is_what_it_was(monkeypatch):
@@ -265,7 +172,7 @@ def test_a_command_in_a_page_goes_on_a_little_further_in():
     assert command.page(text, 30) == "Do:\n  python scripts/train.py\n      --network lenet5"
 
 
-def test_sigterm_says_how_to_go_on_and_is_status_143():
+def test_sigterm_is_status_143_and_a_command_that_does_not_resume_does_not_say_so():
     code = (
         "import os, signal, sys; sys.argv = ['study.py']\n"
         "from dataclasses import make_dataclass\n"
@@ -275,32 +182,4 @@ def test_sigterm_says_how_to_go_on_and_is_status_143():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 143
-    assert done.stderr.strip() == "stopped; the same command goes on where it was"
-
-
-def test_compiled_programs_that_a_killed_process_left_half_written_are_removed(tmp_path):
-    whole = zlib.compress(b"program" * 100)
-    for name, content in (("whole", whole), ("half", whole[:-5]), ("empty", b"")):
-        (tmp_path / f"{name}-cache").write_bytes(content)
-    command._drop_half_written(tmp_path)
-    assert [path.name for path in tmp_path.glob("*-cache")] == ["whole-cache"]
-
-
-def test_programs_that_zstandard_packed_are_looked_at_where_it_is_there(monkeypatch):
-    packed = b"\x28\xb5\x2f\xfd and more"
-    monkeypatch.setitem(sys.modules, "compression.zstd", None)
-    monkeypatch.setitem(sys.modules, "zstandard", None)
-    assert command._is_whole(packed)
-    said = {packed: b"program"}
-    monkeypatch.setitem(sys.modules, "zstandard", SimpleNamespace(decompress=said.__getitem__))
-    assert command._is_whole(packed)
-    assert not command._is_whole(packed[:-1])
-
-
-def test_of_compiled_programs_only_those_since_the_last_start_are_looked_at(tmp_path):
-    command._drop_half_written(tmp_path)
-    for name, age in (("old", 100), ("new", -1)):
-        (tmp_path / f"{name}-cache").write_bytes(b"no program")
-        os.utime(tmp_path / f"{name}-cache", (time.time() - age,) * 2)
-    command._drop_half_written(tmp_path)
-    assert [path.name for path in tmp_path.glob("*-cache")] == ["old-cache"]
+    assert done.stderr.strip() == "stopped"
