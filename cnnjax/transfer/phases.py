@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cnnjax.data import Dataset
@@ -66,6 +67,7 @@ def train_in_phases(
     directory: Path | None,
     on_steps: Callable[[int], None],
     report: Callable[[str], None],
+    finish: Callable[[Variables], dict] | None = None,
     **settings: object,
 ) -> Phased:
     """Trains phase after phase by `train_behind_prefix`, audits each, and judges after the last.
@@ -82,6 +84,7 @@ def train_in_phases(
         a phase that is finished there is not done again.
       on_steps: called with the number of steps taken so far in all phases.
       report: called with a sentence about anything unusual.
+      finish: changes all variables after the last phase, before they are judged.
       **settings: of `train_behind_prefix`.
 
     Raises:
@@ -117,7 +120,7 @@ def train_in_phases(
                 seed=_phase_seed(seed, number),
                 augment=recipe.augment,
                 held=held,
-                judge=judge if final else lambda *_, **__: None,
+                judge=judge if final and finish is None else lambda *_, **__: None,
                 directory=place,
                 on_steps=lambda step, done=done: on_steps(done + step),
                 report=report,
@@ -129,6 +132,10 @@ def train_in_phases(
                 shutil.rmtree(place / CHECKPOINT, ignore_errors=True)
         lines += [{**line, "step": done + line["step"]} for line in new_lines]
         done += phase.steps
+    if finish is not None:
+        variables = finish(variables)
+        held_out = jnp.asarray(test.images), jnp.asarray(test.labels)
+        judged = judge(network, classification, variables, held_out)
     return Phased(variables, judged, lines, audit)
 
 

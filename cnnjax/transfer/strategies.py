@@ -21,13 +21,13 @@ import numpy as np
 from cnnjax.data import Dataset
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
-from cnnjax.training import Variables, classification, renew_statistics
+from cnnjax.training import Variables, renew_statistics
 from cnnjax.training.lines import Line
 from cnnjax.transfer.audit import FreezeAudit
 from cnnjax.transfer.feature_store import FeatureStore
 from cnnjax.transfer.features import prefix_features
 from cnnjax.transfer.heads import Head, new_head
-from cnnjax.transfer.phases import Phase, Phased, judge, judged, train_in_phases
+from cnnjax.transfer.phases import Phase, Phased, judged, train_in_phases
 from cnnjax.transfer.probes import check_classes
 from cnnjax.transfer.recipes import Recipe
 from cnnjax.transfer.surgery import initialise
@@ -202,6 +202,12 @@ def from_scratch(
     network = network.clone(num_classes=train.num_classes)
     variables = initialise(network, train.images.shape[1:], seed)
     stages = len(network.stages)
+
+    def renewed(trained: Variables) -> dict:
+        return renew_statistics(
+            network, trained, train.images, batch_size=recipe.batch_size, seed=seed
+        )
+
     found = train_in_phases(
         network,
         variables,
@@ -214,15 +220,8 @@ def from_scratch(
         directory=directory,
         on_steps=on_steps,
         report=report,
+        finish=renewed if "batch_stats" in variables else None,
     )
-    if "batch_stats" in found.variables:
-        renewed = renew_statistics(
-            network, found.variables, train.images, batch_size=recipe.batch_size, seed=seed
-        )
-        held_out = jnp.asarray(test.images), jnp.asarray(test.labels)
-        found = found._replace(
-            variables=renewed, judged=judge(network, classification, renewed, held_out)
-        )
     return _result(network, found, began)
 
 

@@ -19,6 +19,7 @@ from cnnjax.transfer import (
     from_scratch,
     initialise,
     new_head,
+    phases,
     predict_as_is,
     prefix_features,
     probe,
@@ -224,8 +225,10 @@ class TwoStages(Network):
         return {"lower": Normalised(5), "fc": Normalised(self.num_classes)}
 
 
-def test_from_scratch_a_short_training_is_measured_with_statistics_of_its_images(sets):
-    network = TwoStages(num_classes=5)
+def test_from_scratch_a_short_training_is_measured_with_statistics_of_its_images(sets, monkeypatch):
+    network, judged = TwoStages(num_classes=5), []
+    judge = phases.judge
+    monkeypatch.setattr(phases, "judge", lambda *a, **k: judged.append(a) or judge(*a, **k))
     found = from_scratch(network, *sets, recipe=RECIPE, seed=5)
     fresh = renew_statistics(
         found.network, found.variables, sets[0].images, batch_size=RECIPE.batch_size, seed=5
@@ -233,3 +236,4 @@ def test_from_scratch_a_short_training_is_measured_with_statistics_of_its_images
     chex.assert_trees_all_equal(found.variables, fresh)
     logits = prefix_features(found.network, found.variables, sets[1].images, "fc")
     np.testing.assert_array_equal(found.predictions, logits.argmax(axis=1))
+    assert len(judged) == 1
