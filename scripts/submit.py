@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from submit_jobs import Resources, Work, run_here, submit_to_slurm, wait_for
+from submit_jobs import Resources, Work, run_here, submit_to_slurm, submitit_here, wait_for
 
 from cnnjax.command import POSITIVE, at_least, check_numbers, main, unset
 from cnnjax.errors import CnnjaxError
@@ -74,6 +74,7 @@ def run(config: Config) -> None:
     options = [option.partition("=") for option in config.slurm]
     if wrong := [key for key, equals, _ in options if not (key and equals)]:
         raise CnnjaxError(f"--slurm {wrong[0]!r} is no option; give KEY=VALUE, e.g. account=lab")
+    submitit_here()  # reading the plan takes seconds
     command = [sys.executable, str(config.experiment.resolve()), *shlex.split(config.flags)]
     plan = read_plan(command)
     out = Path(plan["out"])

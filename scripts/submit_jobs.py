@@ -69,7 +69,7 @@ class Work:
 
     def job(self, name: str) -> object:
         """What submitit is to call."""
-        return _submitit().helpers.CommandFunction(
+        return submitit_here().helpers.CommandFunction(
             [*self.command, "--only", name], cwd=str(Path.cwd())
         )
 
@@ -91,7 +91,7 @@ def run_here(work: Work, resources: Resources, debug: bool) -> None:
 
     A run begins when those it needs are finished; what needs one that failed is left out.
     """
-    submitit = _submitit()
+    submitit = submitit_here()
     cores = max(1, (os.cpu_count() or 1) // resources.cpus)
     at_once = 1 if debug else resources.at_once or cores
     kind = submitit.DebugExecutor if debug else submitit.LocalExecutor
@@ -136,7 +136,7 @@ def submit_to_slurm(work: Work, resources: Resources) -> dict[str, "Job"]:
     Raises:
       CnnjaxError: there is no SLURM here, or it refuses.
     """
-    submitit = _submitit()
+    submitit = submitit_here()
     if lacking := [command for command in ("sbatch", "srun") if shutil.which(command) is None]:
         raise CnnjaxError(
             f"there is no {lacking[0]} here; submit from a machine of a SLURM cluster, or choose "
@@ -200,7 +200,7 @@ def _still_queued(work: Work) -> dict[str, "Job"]:
     try:
         record = json.loads((work.logs / RECORD).read_text())
         jobs = {
-            name: _submitit().SlurmJob(folder=work.logs, job_id=str(record[name]))
+            name: submitit_here().SlurmJob(folder=work.logs, job_id=str(record[name]))
             for name in work.missing()
             if name in record
         }
@@ -218,7 +218,12 @@ def _array(job: "Job") -> str:
     return job.job_id.partition("_")[0]
 
 
-def _submitit() -> ModuleType:
+def submitit_here() -> ModuleType:
+    """Submitit.
+
+    Raises:
+      CnnjaxError: it is not installed.
+    """
     # It would set up logging anew, for which Python closes the handlers that others have opened.
     os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
     try:

@@ -241,10 +241,11 @@ def test_without_slurm_it_says_where_to_submit_from(toy, monkeypatch):
         run(configure(toy, executor="slurm"))
 
 
-def test_without_submitit_it_says_what_to_install(toy, monkeypatch):
+def test_without_submitit_it_says_first_what_to_install(toy, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(CnnjaxError, match=r"pip install -e '\.\[cluster\]'$"):
         run(configure(toy))
+    assert capsys.readouterr().out == ""
 
 
 def test_what_the_study_says_against_its_flags_is_passed_on(toy):
