@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from benchmark_report import where
+
 
 def section(report: Mapping[str, object]) -> str:
     """The tables and what they hold for, as Markdown."""
-    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
     return "\n".join(
         [
             "| network | batch | what | images/s | quartiles | share of the peak |",
@@ -22,7 +23,7 @@ def section(report: Mapping[str, object]) -> str:
             "compiled loop, data on the device, forward, backward and SGD with momentum. Share of "
             "the peak: three times the multiply-adds of the forward pass, two operations each. "
             "Trainings: milliseconds in which each of them takes a step of "
-            f"{report['study_network']}, batch 128, float32. {versions}.",
+            f"{report['study_network']}, batch 128, float32. {where(report)}",
         ]
     )
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from benchmark_report import surroundings, write_json, write_section
+from benchmark_report import surroundings, where, write_json, write_section
 
 from cnnjax.command import main
 from cnnjax.errors import CnnjaxError
@@ -65,8 +65,7 @@ def run(config: Config) -> None:
 
 def section(report: dict) -> str:
     """The table and its conditions."""
-    seconds, machine = report["seconds"], report["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
+    seconds = report["seconds"]
     return (
         "| the plan | seconds | |\n|---|--:|--:|\n"
         f"| cnnjax | {seconds['cnnjax']:.1f} | {report['times_faster']:.2f} × faster |\n"
@@ -74,8 +73,7 @@ def section(report: dict) -> str:
         f"{report['runs']} runs ({report['splits']} splits) of the default plan, whole processes, "
         "start-up and compilation included, one measurement each. Largest difference of one run's "
         f"test accuracy between the two: {report['largest_difference_in_accuracy']:.2f} points "
-        f"(training amplifies rounding). {machine['processor']}, {machine['cores']} cores, load "
-        f"{machine['load_before']} before; {versions}."
+        f"(training amplifies rounding). {where(report)}"
     )
 
 
