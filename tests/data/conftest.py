@@ -1,5 +1,6 @@
 import io
 
+import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
@@ -7,6 +8,7 @@ from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
 from cnnjax.data import load
+from cnnjax.data.readers import TrainingReader
 from cnnjax.errors import CnnjaxError
 
 COLOURS = {"cat": (200, 30, 40), "dog": (20, 210, 60)}
@@ -131,3 +133,30 @@ def data_dir(tmp_path, monkeypatch):
     """Where prepared data sets are."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "prepared"))
     return tmp_path / "prepared"
+
+
+@pytest.fixture(scope="session")
+def batches_of():
+    """`batches_of(data, batch_size, seed, steps)`: what a training is fed of a stream."""
+
+    def read(data, batch_size, seed, steps, **own):
+        reader = TrainingReader(data, batch_size, seed, steps, **own)
+        try:
+            return [next(reader) for _ in range(steps)]
+        finally:
+            reader.close()
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def same():
+    """Whether batches are equal to others."""
+
+    def equal(one, other):
+        return all(
+            np.array_equal(a.images, b.images) and np.array_equal(a.labels, b.labels)
+            for a, b in zip(one, other, strict=True)
+        )
+
+    return equal
