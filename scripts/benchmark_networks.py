@@ -21,7 +21,13 @@ from stock_layers import stock_layers
 
 import cnnjax
 from cnnjax.models import Network
-from cnnjax.training import TrainState, classification, create_state, train_step
+from cnnjax.training import (
+    TrainState,
+    classification,
+    compiler_options,
+    create_state,
+    train_step,
+)
 
 CLASSES, LEARNING_RATE, MOMENTUM = 10, 0.01, 0.9
 PAUSE = 0.02  # seconds between two measurements, for the thread pools to fall asleep
@@ -60,11 +66,17 @@ def some_variables(network: Network, shape: tuple[int, ...]) -> dict:
     return jax.tree_util.tree_map_with_path(fill, shapes)
 
 
-def compiled(function: Callable, carried: object, *arguments: object, carries: bool) -> Program:
+def compiled(
+    function: Callable,
+    carried: object,
+    *arguments: object,
+    carries: bool,
+    options: dict[str, int] | None = None,
+) -> Program:
     """A program that passes `carried` on from call to call, if it returns it first."""
     start = time.perf_counter()
-    donated = (0,) if carries else ()
-    program = jax.jit(function, donate_argnums=donated).lower(carried, *arguments).compile()
+    jitted = jax.jit(function, donate_argnums=(0,) if carries else (), compiler_options=options)
+    program = jitted.lower(carried, *arguments).compile()
     seconds, kept = time.perf_counter() - start, [carried]
 
     def run() -> None:
@@ -88,10 +100,11 @@ def cnnjax_programs(name: str, shape: tuple[int, ...], stock: bool) -> dict[str,
         return train_step(state, (images, labels), **settings)
 
     images, labels = jnp.asarray(images), jnp.asarray(labels)
+    options = {} if stock else compiler_options()
     with stock_layers() if stock else nullcontext():
         return {
-            "forward": compiled(network.apply, variables, images, carries=False),
-            "step": compiled(step, state, images, labels, carries=True),
+            "forward": compiled(network.apply, variables, images, carries=False, options=options),
+            "step": compiled(step, state, images, labels, carries=True, options=options),
         }
 
 

@@ -1,6 +1,7 @@
 """Training: what to descend, how to step, and the loop around it."""
 
 from cnnjax.training import checkpoints, losses, metrics, schedules, scores
+from cnnjax.training.compiling import Compiled, compiler_options
 from cnnjax.training.devices import choose_devices, limit_devices
 from cnnjax.training.evaluation import evaluate, totals
 from cnnjax.training.fit import DivergedError, duration, fit
@@ -56,6 +57,7 @@ __all__ = [
     "LAST_LAYERS",
     "OPTIMIZERS",
     "SCHEDULES",
+    "Compiled",
     "DivergedError",
     "Task",
     "TrainState",
@@ -71,6 +73,7 @@ __all__ = [
     "checkpoints",
     "choose_devices",
     "classification",
+    "compiler_options",
     "constrain_max_norm",
     "create_optimizer",
     "create_schedule",

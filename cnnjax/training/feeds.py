@@ -13,6 +13,7 @@ import optax
 from cnnjax.data import StreamedDataset, batch_indices
 from cnnjax.data.readers import TrainingReader
 from cnnjax.models import Network
+from cnnjax.training.compiling import Compiled
 from cnnjax.training.devices import Placement
 from cnnjax.training.lines import Line
 from cnnjax.training.processes import current
@@ -189,7 +190,7 @@ class Named:
 
 
 @partial(
-    jax.jit,
+    Compiled,
     static_argnames=("network", "task", "optimizer", "start", "augment", "placed"),
     donate_argnames="state",
 )

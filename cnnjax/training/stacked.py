@@ -9,6 +9,7 @@ import optax
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
+from cnnjax.training.compiling import Compiled
 from cnnjax.training.state import TrainState
 from cnnjax.training.steps import Augment, train_step
 from cnnjax.training.tasks import Task
@@ -96,7 +97,7 @@ def train_stacked(
 
 
 @partial(
-    jax.jit,
+    Compiled,
     static_argnames=("network", "task", "optimizer", "augment"),
     donate_argnames="states",
 )

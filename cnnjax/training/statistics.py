@@ -8,6 +8,7 @@ import numpy as np
 
 from cnnjax.data import batch_indices
 from cnnjax.models import Network
+from cnnjax.training.compiling import Compiled
 from cnnjax.training.state import Variables
 from cnnjax.training.steps import scale_pixels
 
@@ -48,7 +49,7 @@ def renew_statistics(
     return {**variables, "batch_stats": means}
 
 
-@partial(jax.jit, static_argnames="network")
+@partial(Compiled, static_argnames="network")
 def _of_a_batch(network: Network, variables: Variables, images: jax.Array) -> dict:
     """The batch's own statistics b: running ones of 0 and 1 become (1 - m) b and m + (1 - m) b."""
 

@@ -10,6 +10,7 @@ import optax
 from jax.sharding import NamedSharding
 
 from cnnjax.models import Network
+from cnnjax.training.compiling import Compiled
 from cnnjax.training.state import TrainState, Variables, merge
 from cnnjax.training.tasks import Task
 
@@ -113,7 +114,7 @@ def train_step(
 
 
 @partial(
-    jax.jit,
+    Compiled,
     static_argnames=("network", "task", "optimizer", "start", "augment", "placed"),
     donate_argnames="state",
 )
@@ -183,7 +184,7 @@ def train_steps(
     return jax.lax.fori_loop(0, count, body, (state, log))
 
 
-@partial(jax.jit, static_argnames=("network", "task", "start"))
+@partial(Compiled, static_argnames=("network", "task", "start"))
 def evaluate_batches(
     variables: Variables,
     inputs: jax.Array,
