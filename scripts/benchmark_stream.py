@@ -1,8 +1,9 @@
 """Measure streamed data: images a second of reading alone, of the training step alone, and of both.
 
 Reading is measured with threads, as cnnjax reads, and with Grain's processes, for comparison. All
-take turns, round after round, so that whatever else the machine does meets all alike. The files
-come from the memory in which the system keeps them: what a slow disk adds is not measured.
+are begun once, and then take turns, round after round, so that whatever else the machine does meets
+all alike. The files come from the memory in which the system keeps them: what a slow disk adds is
+not measured. Some four minutes with what is set by default, on two cores.
 
     python scripts/benchmark_stream.py --dataset folder:photos --out docs/benchmarks/stream.json \\
         --markdown docs/benchmarks.md
@@ -13,7 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -36,9 +37,6 @@ from cnnjax.transfer import initialise
 ENDLESS = 1_000_000
 """Steps: more than are measured."""
 
-WARM = 12
-"""Batches that are not counted: more than any of the readers reads ahead."""
-
 
 @dataclass(frozen=True)
 class Config:
@@ -50,10 +48,12 @@ class Config:
     """Whose steps are measured."""
     batch_size: int = 64
     """Images at a time."""
-    seconds: float = 4.0
+    seconds: float = 1.0
     """Of each measurement."""
+    warm_up: float = 0.3
+    """Seconds before each that are not counted, in which what was read ahead is used up."""
     repeats: int = 5
-    """Rounds, after one that is not counted."""
+    """Rounds, once everything has begun and is compiled."""
     out: Annotated[Path | None, unset("PATH", "nothing is written")] = None
     """Where to write what was measured, as JSON."""
     markdown: Annotated[Path | None, unset("PATH", "none")] = None
@@ -62,17 +62,18 @@ class Config:
     """Measure nothing: report what --out holds."""
 
 
-class Pixels:
-    """The images of a data set, for Grain's processes."""
+class Batches:
+    """The images of a data set in batches, for Grain's processes."""
 
-    def __init__(self, data: StreamedDataset) -> None:
-        self._data = data
+    def __init__(self, data: StreamedDataset, batch_size: int) -> None:
+        self._data, self._size = data, batch_size
 
     def __len__(self) -> int:
         return ENDLESS
 
     def __getitem__(self, place: int) -> np.ndarray:
-        return self._data.read(place % len(self._data))
+        places = range(place * self._size, (place + 1) * self._size)
+        return np.stack([self._data.read(place % len(self._data)) for place in places])
 
 
 def in_threads(data: StreamedDataset, batch_size: int) -> Iterator[object]:
@@ -88,8 +89,8 @@ def in_processes(data: StreamedDataset, batch_size: int, workers: int) -> Iterat
     from absl import flags
 
     flags.FLAGS.mark_as_parsed()  # Grain asks for its flags there
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2 * batch_size)
-    batches = grain.MapDataset.source(Pixels(data)).to_iter_dataset(options).batch(batch_size)
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
+    batches = grain.MapDataset.source(Batches(data, batch_size)).to_iter_dataset(options)
     processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
     with closing(iter(batches.mp_prefetch(processes))) as reader:
         while True:
@@ -132,16 +133,15 @@ class Training:
 
 
 def images_per_second(batches: Iterator[object], config: Config) -> float:
-    """After the first batches: everything is begun and compiled, and what was read ahead meanwhile
-    is used up."""
-    with closing(batches):
-        for _ in range(WARM):
-            next(batches)
-        count, began = 0, time.perf_counter()
-        while time.perf_counter() - began < config.seconds:
-            next(batches)
-            count += 1
-        return count * config.batch_size / (time.perf_counter() - began)
+    """Of one measurement: whole batches, the first after the warm-up."""
+    began = time.perf_counter()
+    while time.perf_counter() - began < config.warm_up:
+        next(batches)
+    count, began = 0, time.perf_counter()
+    while time.perf_counter() - began < config.seconds:
+        next(batches)
+        count += 1
+    return count * config.batch_size / (time.perf_counter() - began)
 
 
 def measured(config: Config, size: int) -> list[dict[str, object]]:
@@ -164,13 +164,19 @@ def measured(config: Config, size: int) -> list[dict[str, object]]:
         makers[f"{name}, step alone"] = training.alone
         makers[f"{name}, both together, 2 threads"] = training.fed
     rates: dict[str, list[float]] = {what: [] for what in makers}
-    for number in range(config.repeats + 1):
-        print(f"{size} pixels, round {number} of {config.repeats}", file=sys.stderr)
+    with ExitStack() as stack:
+        running = {}
         for what, make in makers.items():
-            rates[what].append(images_per_second(make(), config))
+            _say(f"{size} pixels: {what} begins")
+            running[what] = stack.enter_context(closing(make()))
+            next(running[what])
+        for number in range(1, config.repeats + 1):
+            _say(f"{size} pixels, round {number} of {config.repeats}")
+            for what, batches in running.items():
+                rates[what].append(images_per_second(batches, config))
     rows = []
     for what, found in rates.items():
-        low, median, high = statistics.quantiles(found[1:], n=4, method="inclusive")
+        low, median, high = statistics.quantiles(found, n=4, method="inclusive")
         rows.append(
             {
                 "image_size": size,
@@ -180,6 +186,10 @@ def measured(config: Config, size: int) -> list[dict[str, object]]:
             }
         )
     return rows
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
 def _count(number: int, what: str) -> str:
@@ -197,7 +207,8 @@ def section(report: dict) -> str:
         )
     conditions = (
         f"Images a second in batches of {report['batch_size']}: medians and quartiles over "
-        f"{report['repeats']} rounds of {report['seconds']:g} s in which all take turns; "
+        f"{report['repeats']} rounds in which all take turns, {report['seconds']:g} s each after "
+        f"{report['warm_up']:g} s that are not counted; "
         f"{report['images']:,} photos, {report['photo_bytes']:,} bytes each on the average, from "
         f"the system's memory. {where(report)}"
     )
@@ -212,9 +223,10 @@ def run(config: Config) -> None:
         report = read_json(config.out)
     else:
         check_numbers(config, batch_size=at_least(1), repeats=at_least(2), seconds=at_least(0))
+        check_numbers(config, warm_up=at_least(0))
         report = surroundings(os.getloadavg()[0])
         report |= {"batch_size": config.batch_size, "repeats": config.repeats}
-        report |= {"seconds": config.seconds} | photos(config)
+        report |= {"seconds": config.seconds, "warm_up": config.warm_up} | photos(config)
         report["versions"] |= {name: version(name) for name in ("grain", "pillow")}
         report["streams"] = [row for size in config.image_sizes for row in measured(config, size)]
         if config.out is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnjax.data.batches import epoch_permutation
 from cnnjax.data.randomness import stream
-from cnnjax.data.read_ahead import Batch, Example, Read, read_ahead
+from cnnjax.data.read_ahead import Ahead, Batch, Example, Read
 from cnnjax.data.streamed import StreamedDataset
 from cnnjax.errors import CnnjaxError
 
@@ -69,7 +69,7 @@ class TrainingReader:
                 f"be read; the first: {corrupt[drawn]}"
             )
 
-        self._batches = read_ahead(example, steps * len(own), len(own), data.workers)
+        self._batches = Ahead(example, steps * len(own), len(own), data.workers)
 
     def __next__(self) -> Batch:
         """The next batch.
@@ -84,7 +84,8 @@ class TrainingReader:
     def get_state(self) -> dict[str, object]:
         """Where the next batch begins, and which examples could not be read so far, for JSON."""
         corrupt = {str(index): message for index, message in self._data.reading.corrupt.items()}
-        return {"grain": self._batches.get_state(), "batch": self.size, "corrupt": corrupt}
+        place = {"next_index": self._batches.given * self.size}
+        return {"grain": place, "batch": self.size, "corrupt": corrupt}
 
     def set_state(self, state: Mapping[str, object], step: int) -> None:
         """Goes on where `get_state` was called, also with other workers or places of a batch.
@@ -107,7 +108,7 @@ class TrainingReader:
                 "a training on the same data in batches of the same size; use the settings it was "
                 "made with"
             )
-        self._batches.set_state({"next_index": step * self.size})
+        self._batches.go_to(step)
         self._data.reading.corrupt.clear()
         self._data.reading.corrupt.update(corrupt)
 
@@ -141,7 +142,7 @@ def every_example_once(
             return Example(np.zeros(data.image_shape, np.uint8), 0, 0.0, corrupt)
         return Example(image, int(data.labels[index]), 1.0, corrupt)
 
-    batches = read_ahead(example, -(-len(data) // batch_size) * len(own), len(own), data.workers)
+    batches = Ahead(example, -(-len(data) // batch_size) * len(own), len(own), data.workers)
     try:
         for batch in batches:
             yield _handed_over(data, batch)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cnnjax.data.pictures import Geometry, Picture
+from cnnjax.data.read_ahead import TOGETHER
 from cnnjax.data.readers import TrainingReader, every_example_once
 from cnnjax.data.streamed import StreamedDataset
 from cnnjax.errors import CnnjaxError
@@ -94,6 +95,19 @@ def test_a_reader_goes_on_in_mid_epoch_where_another_stopped(
     assert same([next(second) for _ in range(6)], whole[4:])
     if before is after is None:
         assert again.reading.corrupt == data.reading.corrupt
+    with pytest.raises(StopIteration):
+        next(second)
+
+
+def test_a_batch_that_is_read_in_several_parts_goes_on_where_it_stopped(batches_of, same):
+    size = 2 * TOGETHER + 3
+    whole = batches_of(numbered(20), size, 0, 5)
+    first = TrainingReader(numbered(20), size, 0, 5)
+    next(first), next(first)
+    second = TrainingReader(numbered(20), size, 0, 5)
+    second.set_state(first.get_state(), 2)
+    first.close()
+    assert same([next(second) for _ in range(3)], whole[2:])
     with pytest.raises(StopIteration):
         next(second)
 

@@ -17,6 +17,7 @@ REPORT = {
     "batch_size": 64,
     "repeats": 3,
     "seconds": 2.0,
+    "warm_up": 0.5,
     "images": 2000,
     "photo_bytes": 4515,
     "streams": [
@@ -58,6 +59,7 @@ def test_threads_processes_and_steps_are_measured(tmp_path, run_script):
         Image.fromarray(pixels).save(tmp_path / "data" / str(number % 2) / f"{number}.png")
     flags = ["--dataset", f"folder:{tmp_path / 'data'}", "--networks", "mlp", "--batch-size", "4"]
     flags += ["--image-sizes", "8", "--seconds", "0.1", "--repeats", "2"]
+    flags += ["--warm-up", "0.1"]
     out = tmp_path / "report.json"
     subprocess.run([sys.executable, SCRIPT, *flags, "--out", out], check=True, capture_output=True)
     rows = json.loads(out.read_text())["streams"]
