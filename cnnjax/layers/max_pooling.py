@@ -9,6 +9,9 @@ from jax import lax
 
 from cnnjax.layers.windows import Padding, Pads, pair, require_images, resolve_padding
 
+# Up to so many pixels in a window its gradient is found pixel by pixel: one comparison for each.
+MOST_PLACES = 25
+
 
 def max_pool(
     x: jax.Array,
@@ -93,7 +96,73 @@ def _backward(
         return jax.vjp(partial(pool, windows=windows, strides=strides, pads=pads), x)[1](dy)[0]
 
     # The maxima are computed again; inside one jit XLA finds them in the forward pass.
-    return (lax.platform_dependent(x, dy, cpu=partial(of, _slices), default=partial(of, _stock)),)
+    small = windows[0] * windows[1] <= MOST_PLACES
+    gather = partial(_gather, windows=windows, strides=strides, pads=pads)
+    on_cpu = gather if small else partial(of, _slices)
+    return (lax.platform_dependent(x, dy, cpu=on_cpu, default=partial(of, _stock)),)
+
+
+def _gather(
+    x: jax.Array,
+    dy: jax.Array,
+    windows: tuple[int, int],
+    strides: tuple[int, int],
+    pads: Pads,
+) -> jax.Array:
+    """The gradient as each pixel finds it. With p[n, a, b, c] the place of the maximum in a window,
+
+        dx[n, i, j, c] = sum_{a,b} dy[n, a, b, c] [p[n, a, b, c] = (i - a s, j - b s)],
+
+    for the pixels of one place within the strides a sum of shifted images; these lie side by side
+    at the end. The derivative of `_slices` adds up images as large as x instead, one for each pixel
+    of a row and of a column of the window."""
+    size = x.shape[1:3]
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-jnp.inf)
+    # Once for all windows that ask: without the barrier each of them finds the maximum again.
+    places = lax.optimization_barrier(_places(x, windows, strides, dy.shape[1:3]))
+    before = [(k - 1) // s for k, s in zip(windows, strides, strict=True)]
+    counts = [-(-n // s) for n, s in zip(x.shape[1:3], strides, strict=True)]
+    around = [
+        (0, 0),
+        *((t, max(0, n - m)) for t, n, m in zip(before, counts, dy.shape[1:3], strict=True)),
+        (0, 0),
+    ]
+    places, dy = jnp.pad(places, around, constant_values=-1), jnp.pad(dy, around)
+
+    def pixels(row: int, column: int) -> jax.Array:
+        """The gradient of the pixels i = a s + row, j = b s + column, for all a and b."""
+        total = jnp.zeros((len(dy), *counts, dy.shape[3]), dy.dtype)
+        for u in range(row, windows[0], strides[0]):
+            for v in range(column, windows[1], strides[1]):
+                up, left = before[0] - u // strides[0], before[1] - v // strides[1]
+                of = slice(None), slice(up, up + counts[0]), slice(left, left + counts[1])
+                total += jnp.where(places[of] == u * windows[1] + v, dy[of], 0)
+        return total
+
+    rows, columns = strides
+    dx = jnp.stack(
+        [jnp.stack([pixels(r, c) for c in range(columns)], 3) for r in range(rows)], 2
+    ).reshape(len(dy), counts[0] * rows, counts[1] * columns, -1)
+    (top, _), (left, _) = pads
+    return dx[:, top : top + size[0], left : left + size[1]]
+
+
+def _places(
+    x: jax.Array, windows: tuple[int, int], strides: tuple[int, int], counts: tuple[int, int]
+) -> jax.Array:
+    """Where in its window the first maximum in reading order is, u kw + v, int32 [N, H', W', C]."""
+    most, place = None, None
+    for u in range(windows[0]):
+        for v in range(windows[1]):
+            last = [b + (n - 1) * s for b, n, s in zip((u, v), counts, strides, strict=True)]
+            candidate = x[:, u : last[0] + 1 : strides[0], v : last[1] + 1 : strides[1]]
+            if most is None:
+                most, place = candidate, jnp.zeros(candidate.shape, jnp.int32)
+                continue
+            larger = candidate > most
+            most = jnp.where(larger, candidate, most)
+            place = jnp.where(larger, u * windows[1] + v, place)
+    return place
 
 
 _pool.defvjp(_forward, _backward)
