@@ -106,6 +106,14 @@ def count_once(network: str, arguments: str, image: tuple[int, int, int]) -> Led
     return ledger(cnnjax.create(network, **read_arguments(arguments)), image)
 
 
+@cache
+def numbers_once(network: str, arguments: str, image: tuple[int, int, int]) -> int:
+    """Parameters and running statistics together, as Keras counts; without the ledger, which takes
+    seconds for deep networks."""
+    made = cnnjax.create(network, **read_arguments(arguments))
+    return sum(leaf.size for leaf in jax.tree.leaves(variable_shapes(made, image)))
+
+
 def agrees(printed: str, value: Value) -> bool:
     """Whether `value` is what is printed: the same shape, or the same number when rounded so.
 
@@ -144,9 +152,7 @@ def _share(attribute: str) -> Callable[[Fact], float]:
 
 
 def _all_numbers(fact: Fact) -> int:
-    """Parameters and running statistics together, as Keras counts; without the ledger, which takes
-    seconds for deep networks."""
-    return sum(leaf.size for leaf in jax.tree.leaves(variable_shapes(fact.make(), fact.image)))
+    return numbers_once(fact.network, fact.arguments, fact.image)
 
 
 def _multiply_adds(fact: Fact) -> int:

@@ -1,7 +1,8 @@
 """What every registered network keeps to, as far as tracing shows it: nothing is computed.
 
 A new name is covered with no edit here. Each network is traced a few times, on one image that is
-no square and has the other number of channels than the paper's; all tests share these traces.
+no square and has the other number of channels than the paper's; all tests share these traces. Deep
+networks that repeat the same blocks are traced in a short form, and whole by the slow tests.
 What only numbers can show is in test_contract_values.py.
 """
 
@@ -38,6 +39,17 @@ SMALLEST = {  # side of the smallest square image; 1 unless named, and the searc
     **dict.fromkeys([f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")], 32),
     "xception": 7,
 }
+SHORT = {  # of deep networks what makes them short, with all of their parts
+    "densenet_bc_100_12": {"blocks": (2, 1, 1)},
+    "efficientnet_b0": {"depth": 0.3},
+    "resnet50": {"blocks": (2, 2, 1, 1)},
+    "resnet50v2": {"blocks": (2, 2, 1, 1)},
+    "resnext50_32x4d": {"blocks": (2, 2, 1, 1)},
+}
+WHOLE = [
+    pytest.param(name, marks=pytest.mark.slow) if name in SHORT else name
+    for name in cnnjax.list_models()
+]
 
 
 def smallest_square(name):
@@ -54,8 +66,11 @@ class Traced:
     """On images [2, S, S + 3, C]: S the smallest side that fits, C = 1 where the paper has 3."""
 
     def __init__(self, name):
-        self.name = name
-        self.net = cnnjax.create(name, num_classes=4)
+        short, name = name.startswith("short "), name.removeprefix("short ")
+        network = NETWORKS[name]
+        if short:
+            network = type(f"Short{network.__name__}", (network,), dict(SHORT[name]))
+        self.net = network(num_classes=4)
         self.channels = {1: 3, 3: 1}[NETWORKS[name].image[2]]
         self.side = SMALLEST.get(name, 1)
         try:
@@ -123,7 +138,7 @@ def only(variables, stages):
     return {c: {s: g[s] for s in stages if s in g} for c, g in variables.items()}
 
 
-@pytest.fixture(scope="module", params=cnnjax.list_models())
+@pytest.fixture(scope="module", params=[*WHOLE, *(f"short {name}" for name in SHORT)])
 def traced(request):
     return Traced(request.param)
 

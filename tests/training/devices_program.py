@@ -62,7 +62,8 @@ def main(folder: Path) -> None:
     train, held_out = [
         (jnp.asarray(images[p]), jnp.asarray(labels[p])) for p in (slice(70), slice(70, 90))
     ]
-    variables = network.init(jax.random.key(0), jnp.zeros((1, 6, 6, 3)))
+    variables = jax.jit(network.init)(jax.random.key(0), jnp.zeros((1, 6, 6, 3)))
+    augment = flip()
 
     def trained(count: int, **settings: object) -> tuple:
         return fit(
@@ -74,7 +75,7 @@ def main(folder: Path) -> None:
             steps=6,
             batch_size=24,
             seed=3,
-            augment=flip(),
+            augment=augment,
             validation=held_out,
             evaluate_every=3,
             log_every=1,

@@ -27,8 +27,9 @@ def train(out: Path, steps: int, seconds: float) -> dict[str, np.ndarray]:
     data = [(jnp.asarray(images[p]), jnp.asarray(labels[p])) for p in (slice(70), slice(70, 90))]
     # The processes begin differently: all have to begin as the first.
     key = jax.random.key(current().index)
+    variables = jax.jit(network.init)(key, jnp.zeros((1, 6, 6, 3)))
     state, _ = fit(
-        create_state(network.init(key, jnp.zeros((1, 6, 6, 3))), optimizer, jax.random.key(1)),
+        create_state(variables, optimizer, jax.random.key(1)),
         data[0],
         network=network,
         task=classification,
