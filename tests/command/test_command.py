@@ -1,9 +1,9 @@
 """What every command line does alike."""
 
+import json
 import signal
 import subprocess
 import sys
-import textwrap
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -91,31 +91,62 @@ def test_too_little_memory_is_one_line_and_status_2(monkeypatch, capsys, reason)
     assert err.count("\n") == 1
 
 
-def interrupted(body: str) -> tuple[int, str]:
-    """Exit status and standard error of a command that sends itself Ctrl-C while it does `body`."""
-    code = (
-        "import gc, os, signal, sys\n"
-        "from dataclasses import make_dataclass\n"
-        "from cnnjax.command import main\n"
-        "def interrupt(*_): os.kill(os.getpid(), signal.SIGINT)\n"
-        f"def run(config):\n{textwrap.indent(body, '    ')}\n"
-        "main(make_dataclass('Config', [('n', int, 1)]), run, 'What it is.', resumes=True)\n"
+STOPPED = {
+    "a loop": ("interrupt()\nwhile True: pass", True),
+    "a library's own try": (
+        "try: interrupt()\nexcept BaseException: pass\nwhile True: pass",
+        True,
+    ),
+    "where exceptions are lost": (
+        "gc.callbacks.append(interrupt)\nwhile True: gc.collect()",
+        True,
+    ),
+    "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM)\nwhile True: pass", False),
+}
+"""What a command does that is stopped, and whether it resumes."""
+FORKS = """
+import gc, json, os, signal, sys, tempfile
+from dataclasses import make_dataclass
+from cnnjax.command import main
+
+def interrupt(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+
+def ended(body, resumes):
+    with tempfile.TemporaryFile() as said:
+        if (child := os.fork()) == 0:
+            os.dup2(said.fileno(), 2)
+            run = lambda config: exec(body, globals())
+            main(make_dataclass("Config", [("n", int, 1)]), run, "What it is.", resumes=resumes)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        said.seek(0)
+        return status, said.read().decode()
+
+stopped = json.loads(sys.argv.pop())
+print(json.dumps({name: ended(*what) for name, what in stopped.items()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def stopped():
+    """Exit status and standard error of each, forked from one process that has imported JAX."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS, json.dumps(STOPPED)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # where JAX warns of forks
+        check=True,
     )
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    return process.returncode, process.stderr
+    return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "interrupt()\nwhile True: pass",
-        "try: interrupt()\nexcept BaseException: pass\nwhile True: pass",  # a library's own
-        "gc.callbacks.append(interrupt)\nwhile True: gc.collect()",  # exceptions are lost there
-    ],
-)
-def test_ctrl_c_says_how_to_go_on_and_is_status_130_wherever_it_strikes(body):
-    status, err = interrupted(body)
-    assert (status, err) == (130, "\nstopped; the same command goes on where it was\n")
+@pytest.mark.parametrize("where", [name for name in STOPPED if name != "SIGTERM"])
+def test_ctrl_c_says_how_to_go_on_and_is_status_130_wherever_it_strikes(stopped, where):
+    assert stopped[where] == [130, "\nstopped; the same command goes on where it was\n"]
+
+
+def test_sigterm_is_status_143_and_a_command_that_does_not_resume_does_not_say_so(stopped):
+    assert stopped["SIGTERM"] == [143, "\nstopped\n"]
 
 
 def test_after_a_command_ctrl_c_is_what_it_was(monkeypatch):
@@ -170,16 +201,3 @@ def test_a_page_fills_its_lines_and_keeps_its_paragraphs_and_lists(width):
 def test_a_command_in_a_page_goes_on_a_little_further_in():
     text = "Do:\n  python scripts/train.py --network lenet5"
     assert command.page(text, 30) == "Do:\n  python scripts/train.py\n      --network lenet5"
-
-
-def test_sigterm_is_status_143_and_a_command_that_does_not_resume_does_not_say_so():
-    code = (
-        "import os, signal, sys; sys.argv = ['study.py']\n"
-        "from dataclasses import make_dataclass\n"
-        "from cnnjax.command import main\n"
-        "run = lambda config: os.kill(os.getpid(), signal.SIGTERM)\n"
-        "main(make_dataclass('Config', [('n', int, 1)]), run, 'What it is.')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 143
-    assert done.stderr.strip() == "stopped"
