@@ -31,7 +31,8 @@ from cnnjax.data import StreamedDataset, stream
 from cnnjax.data.readers import TrainingReader
 from cnnjax.errors import CnnjaxError
 from cnnjax.training import TrainState, classification, create_state
-from cnnjax.training.feeds import Streamed, train_on_batch
+from cnnjax.training.feeds import Streamed
+from cnnjax.training.steps import train_on_batch
 from cnnjax.transfer import initialise
 
 ENDLESS = 1_000_000

@@ -3,23 +3,18 @@
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from cnnjax.data import StreamedDataset, batch_indices
 from cnnjax.data.readers import TrainingReader
-from cnnjax.models import Network
-from cnnjax.training.compiling import Compiled
 from cnnjax.training.devices import Placement
 from cnnjax.training.lines import Line
 from cnnjax.training.processes import current
 from cnnjax.training.state import TrainState, Variables
-from cnnjax.training.steps import Augment, Batch, Shardings, train_step, train_steps
-from cnnjax.training.tasks import Task
+from cnnjax.training.steps import Batch, train_on_batch, train_steps
 
 MOST_STEPS = 512
 """In one call."""
@@ -102,7 +97,7 @@ class Streamed:
     def take_steps(
         self, state: TrainState, taken: int, count: int, frozen: Variables, **step: object
     ) -> tuple[TrainState, Log]:
-        """Takes `count` steps after `taken`, with the arguments `step` of `train_on_batch`."""
+        """Takes `count` steps after `taken`, with the arguments `step` of `train_step`."""
         placed = self._placement and self._placement.shardings
         began = time.monotonic()
         logs, begins, ends = [], [], []
@@ -187,53 +182,6 @@ class Named:
         if told < _NAMED < told + len(new):
             said.append("further images that cannot be read are counted, and not named here")
         return said
-
-
-@partial(
-    Compiled,
-    static_argnames=("network", "task", "optimizer", "start", "augment", "placed"),
-    donate_argnames="state",
-)
-def train_on_batch(
-    state: TrainState,
-    inputs: jax.Array,
-    targets: jax.Array,
-    frozen: Variables,
-    *,
-    network: Network,
-    task: Task,
-    optimizer: optax.GradientTransformation,
-    start: str | None = None,
-    augment: Augment | None = None,
-    placed: Shardings | None = None,
-) -> tuple[TrainState, dict[str, jax.Array]]:
-    """Takes one step, on a batch that comes from outside.
-
-    Args:
-      state: donated.
-      inputs: of the batch, `[B, ...]`.
-      targets: `[B, ...]`.
-      frozen: as in `train_step`.
-      network: as in `train_step`.
-      task: as in `train_step`.
-      optimizer: as in `train_step`.
-      start: as in `train_step`.
-      augment: as in `train_step`.
-      placed: of the batch and of the state, where there are several devices.
-    """
-    state, sums = train_step(
-        state,
-        (inputs, targets),
-        network=network,
-        task=task,
-        optimizer=optimizer,
-        frozen=frozen,
-        start=start,
-        augment=augment,
-    )
-    if placed is not None:
-        state = jax.lax.with_sharding_constraint(state, placed.whole)
-    return state, sums
 
 
 def _when_ready(log: dict[str, jax.Array]) -> float:

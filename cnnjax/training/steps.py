@@ -118,6 +118,36 @@ def train_step(
     static_argnames=("network", "task", "optimizer", "start", "augment", "placed"),
     donate_argnames="state",
 )
+def train_on_batch(
+    state: TrainState,
+    inputs: jax.Array,
+    targets: jax.Array,
+    frozen: Variables,
+    *,
+    placed: Shardings | None = None,
+    **step: object,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """`train_step`, compiled, on a batch that comes from outside.
+
+    Args:
+      state: donated.
+      inputs: of the batch, `[B, ...]`.
+      targets: `[B, ...]`.
+      frozen: as in `train_step`.
+      placed: of the batch and of the state, where there are several devices.
+      **step: as in `train_step`.
+    """
+    state, sums = train_step(state, (inputs, targets), frozen=frozen, **step)
+    if placed is not None:
+        state = jax.lax.with_sharding_constraint(state, placed.whole)
+    return state, sums
+
+
+@partial(
+    Compiled,
+    static_argnames=("network", "task", "optimizer", "start", "augment", "placed"),
+    donate_argnames="state",
+)
 def train_steps(
     state: TrainState,
     inputs: jax.Array,
