@@ -14,7 +14,7 @@ _CHUNK = 256
 """Records read at a time, for their labels."""
 
 UNREADABLE = -1
-"""In place of the label of a record that cannot be read."""
+"""In place of the label of a record that cannot be read, or that is of no class."""
 
 
 class Records:
@@ -62,7 +62,7 @@ class Records:
         return f"{self._info.full_name} {self._part} {place}"
 
     def labels(self) -> np.ndarray:
-        """The label of each record, int32 `[N]`, `UNREADABLE` where it cannot be read.
+        """The label of each record, int32 `[N]`, `UNREADABLE` where there is none of a class.
 
         They are in the records: all are read once, and the labels kept in the cache.
         """
@@ -70,9 +70,11 @@ class Records:
         def read() -> np.ndarray:
             starts = range(0, len(self), _CHUNK)
             chunks = [range(start, min(start + _CHUNK, len(self))) for start in starts]
-            return np.concatenate([np.array(self._some_labels(c), np.int32) for c in chunks])
+            found = np.concatenate([np.array(self._some_labels(c), np.int64) for c in chunks])
+            classes = self._info.features[self._label].num_classes
+            return np.where((found >= 0) & (found < classes), found, UNREADABLE).astype(np.int32)
 
-        return cached_array(f"labels of {self._info.data_dir} {self._part}", self._key, read)
+        return cached_array(f"classes of {self._info.data_dir} {self._part}", self._key, read)
 
     def _some_labels(self, places: Sequence[int]) -> list[int]:
         try:

@@ -82,7 +82,10 @@ def find_prepared(name: str, data_dir: Path) -> tfds.core.DatasetBuilder | None:
             f"{name!r} is no name of a data set; expected NAME, NAME/CONFIG or NAME:VERSION as in "
             "TensorFlow Datasets; mend the name"
         )
+    folder = data_dir / re.split("[/:]", name)[0]
     try:
+        for file in (*folder.glob("*/features.json"), *folder.glob("*/*/features.json")):
+            _check_features(json.loads(file.read_text(encoding="utf-8")))
         builder = read_only_builder.builder_from_files(name, data_dir=str(data_dir))
     except tfds.core.DatasetNotFoundError:
         return None
@@ -102,21 +105,48 @@ def find_prepared(name: str, data_dir: Path) -> tfds.core.DatasetBuilder | None:
     return builder
 
 
+def _check_features(node: object) -> None:
+    """Lets no feature be of a class but TensorFlow Datasets' own: it imports what is named there.
+
+    Raises:
+        ValueError: one is; also where a description cannot be read.
+    """
+    if isinstance(node, list):
+        for part in node:
+            _check_features(part)
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        if key in ("pythonClassName", "python_class_name", "type") and isinstance(value, str):
+            if not value.startswith("tensorflow_datasets."):
+                raise ValueError(f"a feature is of the class {value[:80]!r}")
+        elif key in ("json", "content") and isinstance(value, str):  # as in former times
+            _check_features(json.loads(value))
+        _check_features(value)
+
+
 def _decode(builder: tfds.core.DatasetBuilder, image_size: int | None) -> Splits:
     info = builder.info
     image, label = picture_and_label(info)
     pictures: dict[str, list[Picture]] = {}
     labels: dict[str, np.ndarray] = {}
+    classes = tuple(info.features[label].names)
     for part in parts_of(info):
         records = _records(builder, part, image, label)
         pictures[part] = [
             Picture(record_name(info, part, number), record[image])
             for number, record in enumerate(records)
         ]
-        labels[part] = np.array([record[label] for record in records], np.int32)
-    classes = tuple(info.features[label].names)
+        labels[part] = np.array([record[label] for record in records], np.int64)
+        if len(wrong := np.flatnonzero((labels[part] < 0) | (labels[part] >= len(classes)))):
+            raise CnnjaxError(
+                f"{record_name(info, part, int(wrong[0]))!r} has the label "
+                f"{labels[part][wrong[0]]}; expected 0 to {len(classes) - 1}; prepare the data set "
+                "again"
+            )
     images = decode_parts(pictures, image_size)
-    return arranged({part: Dataset(images[part], labels[part], classes) for part in images})
+    parts = {p: Dataset(images[p], labels[p].astype(np.int32), classes) for p in images}
+    return arranged(parts)
 
 
 def parts_of(info: tfds.core.DatasetInfo) -> list[str]:

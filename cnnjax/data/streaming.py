@@ -47,17 +47,20 @@ def stream(
     if workers < 1:
         raise CnnjaxError(f"{workers} workers cannot read; expected 1 or more; give at least 1")
     opened, classes = _open(name, image_size)
+    labelled = {part: source.labels() for part, source in opened.items()}
+    for part, labels in labelled.items():
+        if not (labels >= 0).any():
+            first = _said(opened[part], 0)
+            raise CnnjaxError(f"none of the {part} images of {name!r} can be read; {first}")
     everything = [_pictures(source, range(len(source))) for source in opened.values()]
     geometry = settle(chain.from_iterable(everything), image_size)
     parts = {}
     for part, source in opened.items():
-        labels = source.labels()
+        labels = labelled[part]
         places = np.flatnonzero(labels >= 0)
         damaged = tuple(_said(source, int(place)) for place in np.flatnonzero(labels < 0))
         if strict and damaged:
             raise CnnjaxError(damaged[0])
-        if not len(places):
-            raise CnnjaxError(f"none of the {part} images of {name!r} can be read; {damaged[0]}")
         parts[part] = StreamedDataset(
             source, places, labels[places], classes, geometry, workers, strict, damaged
         )
@@ -144,4 +147,4 @@ def _said(source: Source, place: int) -> str:
         source[place]
     except CnnjaxError as error:
         return str(error)
-    return f"{source.identity(place)} has no label; expected a class"
+    return f"{source.identity(place)} has no label of a class; expected one"

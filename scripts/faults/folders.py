@@ -18,6 +18,7 @@ from cnnjax.errors import CnnjaxError
 from cnnjax.studies import study
 from faults.files import FILES, Kind, json_of
 from faults.mutations import mutated
+from faults.streams import STREAMS
 
 MARK = {"study": "fuzz", "config": {"steps": 20, "layers": [1, 2], "seed": 0, "data": ["ab12"]}}
 NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1", "1e30", f"{10**30}", "-0.0", "1e-300", "0x7", "")
@@ -246,5 +247,5 @@ def odd_flags(script: ModuleType, rng: random.Random) -> object:
     raise AssertionError(f"{usual}: it ended without having begun")
 
 
-KINDS = (*FILES, *FOLDERS)
+KINDS = (*FILES, *STREAMS, *FOLDERS)
 __all__ = ["KINDS", "mutated", "odd_flags", "odd_folder"]

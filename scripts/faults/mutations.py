@@ -7,7 +7,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 NUMBERS = (b"0", b"-1", b"7", b"4294967296", b"99999999999999999999", b"1e999", b"NaN", b"null")
 VALUES = (*NUMBERS, b"[]", b"{}", b'""', b"true", b'"\xff"', b"9" * 400, b"[" * 2000)
@@ -134,3 +134,39 @@ def in_png(content: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> 
         check = zlib.crc32(kind + data)
         written += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
     return written
+
+
+def in_json(content: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> bytes:
+    """JSON of which one value is another, or gone; it is still JSON."""
+    document = json.loads(content)
+    places = [(node, key) for node in _nodes(document) for key in _keys(node)]
+    node, key = rng.choice(places)
+    if rng.random() < 0.2:
+        del node[key]
+    else:
+        node[key] = rng.choice(_ODD)
+    return json.dumps(document).encode()
+
+
+_ODD = (0, -1, 7, 2**32, 10**20, 1e308, -0.5, None, True, "", "x", "9" * 400, "-1", "0", "7",
+        f"{10**20}", "../..", "/dev/zero", "a\nb", "\x00", "Ж", [], {}, [[]], {"a": 1})  # fmt: skip
+
+
+def _nodes(value: object) -> Iterator[list | dict]:
+    if isinstance(value, list | dict):
+        yield value
+        for key in _keys(value):
+            yield from _nodes(value[key])
+
+
+def _keys(node: list | dict) -> list:
+    return list(range(len(node)) if isinstance(node, list) else node)
+
+
+def in_bits(content: bytes, rng: random.Random, others: Sequence[bytes] = ()) -> bytes:
+    """Bytes of which one to four bits are others, none of them in a padding with zeros."""
+    harmed = bytearray(content)
+    places = [place for place, byte in enumerate(content) if byte]
+    for place in rng.sample(places, min(len(places), rng.randint(1, 4))):
+        harmed[place] ^= 1 << rng.randrange(8)
+    return bytes(harmed)

@@ -54,6 +54,15 @@ def test_a_damaged_record_is_left_out_and_named_and_all_others_are_read(prepared
         stream("tfds:tiny", strict=True)
 
 
+@pytest.mark.parametrize("label", [2, -1, 2**40])
+def test_a_record_of_no_class_is_left_out_and_named(prepared, data_dir, label):
+    labels = [label if place == 7 else int(LABELS[place]) for place in range(30)]
+    prepared(data_dir, PARTS | {"train": (IMAGES[:30], labels)})
+    data = stream("tfds:tiny").train
+    assert list(data.places) == [place for place in range(30) if place != 7]
+    assert data.damaged == ("tiny/1.0.0 train 7 has no label of a class; expected one",)
+
+
 def test_a_damaged_picture_in_a_whole_record_is_named(prepared, png, data_dir):
     def encode(image):
         content = png(image)

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -130,3 +131,35 @@ def test_a_data_set_without_a_train_part_is_refused(prepared, data_dir):
     prepared(data_dir, {"test": ALL["test"]})
     with pytest.raises(CnnjaxError, match="has the parts test; expected train"):
         load("tfds:tiny")
+
+
+@pytest.mark.parametrize("label", [2, 99, -1, 2**40])
+def test_a_label_of_no_class_is_named(prepared, data_dir, label):
+    labels = [label if place == 7 else int(LABELS[place]) for place in range(20)]
+    prepared(data_dir, {"train": (IMAGES[:20], labels)})
+    with pytest.raises(CnnjaxError, match=f"'tiny train record 7' has the label {label}; expected"):
+        load("tfds:tiny")
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda features: features | {"pythonClassName": "of_a_stranger.Feature"},
+        lambda features: features | {"python_class_name": "of_a_stranger.Feature"},
+        lambda features: {"type": "of_a_stranger.Feature", "content": {}},
+        lambda features: (
+            features
+            | {"jsonFeature": {"json": json.dumps({"x": {"type": "of_a_stranger.Feature"}})}}
+        ),
+    ],
+)
+def test_nothing_that_a_data_set_names_is_imported(
+    prepared, data_dir, tmp_path, monkeypatch, spoilt
+):
+    path = prepared(data_dir, ALL) / "features.json"
+    path.write_text(json.dumps(spoilt(json.loads(path.read_text()))))
+    (tmp_path / "of_a_stranger.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(CnnjaxError, match=r"a feature is of the class 'of_a_stranger\.Feature'"):
+        load("tfds:tiny")
+    assert not (tmp_path / "ran").exists()
