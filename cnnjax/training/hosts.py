@@ -18,12 +18,15 @@ Processes find each other by `jax.distributed.initialize`.
 
 import os
 import socket
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import jax
+from jax.experimental import multihost_utils
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.training.last_words import Witness
@@ -101,11 +104,34 @@ def joined(
     try:
         with among(here):
             here.agree({"--processes": here.count, "the release of JAX": jax.__version__})
+            _connect()
             yield here
         here.finish()
     except BaseException as error:
         here.fail(error)
     witness.dismiss()
+
+
+def _connect() -> None:
+    """Has processors of all processes connect to each other, by a first sum.
+
+    Gloo prints a line about it on standard output, which is the program's own; that line is left
+    out, whatever else is printed meanwhile is not.
+    """
+    if jax.default_backend() != "cpu":
+        return
+    sys.stdout.flush()
+    output = os.dup(1)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 1)
+        try:
+            multihost_utils.sync_global_devices("cnnjax")
+        finally:
+            os.dup2(output, 1)
+            os.close(output)
+            caught.seek(0)
+            rest = [line for line in caught if not line.startswith(b"[Gloo] Rank ")]
+            os.write(1, b"".join(rest))
 
 
 def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:
