@@ -7,7 +7,7 @@ import tensorflow_datasets as tfds
 
 from cnnjax.data.cache import cached_array
 from cnnjax.data.pictures import Picture
-from cnnjax.data.records import open_prepared, parts_of, picture_and_label, record_name
+from cnnjax.data.records import one_line, open_prepared, parts_of, picture_and_label, record_name
 from cnnjax.errors import CnnjaxError
 
 _CHUNK = 256
@@ -39,7 +39,7 @@ class Records:
         except Exception as error:  # whatever the reader raises over damaged or missing files
             raise CnnjaxError(
                 f"the {part} records of {builder.info.name!r} in {str(builder.data_path)!r} cannot "
-                f"be opened ({_reason(error)}); remove that folder and prepare it again: python "
+                f"be opened ({one_line(error)}); remove that folder and prepare it again: python "
                 f"scripts/prepare.py {builder.info.name}"
             ) from None
 
@@ -53,8 +53,8 @@ class Records:
             return Picture(name, _whole(self._records[place][self._image]))
         except Exception as error:  # whatever the reader raises over damaged bytes
             raise CnnjaxError(
-                f"{name!r} cannot be read ({_reason(error)}); expected a whole record; prepare the "
-                "data set again"
+                f"{name!r} cannot be read ({one_line(error)}); expected a whole record; prepare "
+                "the data set again"
             ) from None
 
     def identity(self, place: int) -> str:
@@ -103,7 +103,3 @@ def _whole(value: object) -> object:
     if value is None:
         raise ValueError("it is empty")
     return value
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

@@ -90,7 +90,7 @@ def find_prepared(name: str, data_dir: Path) -> tfds.core.DatasetBuilder | None:
     except tfds.core.DatasetNotFoundError:
         return None
     except Exception as error:  # whatever reading damaged metadata raises
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)
         raise CnnjaxError(
             f"the data set {name!r} in {str(data_dir)!r} cannot be read ({reason}); expected what "
             "scripts/prepare.py wrote; remove its folder and prepare it again"
@@ -157,9 +157,10 @@ def parts_of(info: tfds.core.DatasetInfo) -> list[str]:
     """
     parts = [part for part in PARTS if part in info.splits and info.splits[part].num_examples]
     if "train" not in parts:
+        there = one_line(", ".join(info.splits))
         raise CnnjaxError(
-            f"the data set {info.name!r} has the parts {', '.join(info.splits)}; expected train; "
-            "choose another data set"
+            f"the data set {info.name!r} has the parts {there}; expected train; choose another "
+            "data set"
         )
     return parts
 
@@ -181,10 +182,15 @@ def picture_and_label(info: tfds.core.DatasetInfo) -> tuple[str, str]:
     image, label = (features.get(key) if isinstance(key, str) else None for key in keys)
     if not (isinstance(image, tfds.features.Image) and isinstance(label, tfds.features.ClassLabel)):
         raise CnnjaxError(
-            f"the data set {info.name!r} holds {', '.join(sorted(features))}; expected a picture "
-            "with one class; choose another data set"
+            f"the data set {info.name!r} holds {one_line(', '.join(sorted(features)))}; expected a "
+            "picture with one class; choose another data set"
         )
     return keys
+
+
+def one_line(text: object) -> str:
+    """What a file says, or what is said of it, as a part of an error."""
+    return " ".join(str(text).split())[:160]
 
 
 def _records(
@@ -203,7 +209,7 @@ def _records(
             raise ValueError("empty records")
         return records
     except Exception as error:  # whatever the reader raises over damaged or missing files
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)
         raise CnnjaxError(
             f"the {part} records of {builder.info.name!r} in {str(builder.data_path)!r} cannot be "
             f"read ({reason}); remove that folder and prepare it again: python scripts/prepare.py "

@@ -133,6 +133,13 @@ def test_a_data_set_without_a_train_part_is_refused(prepared, data_dir):
         load("tfds:tiny")
 
 
+def test_a_part_whose_name_is_of_two_lines_is_refused_in_one(prepared, data_dir):
+    path = prepared(data_dir, ALL) / "dataset_info.json"
+    path.write_text(path.read_text().replace('"train"', '"a\\nb"'))
+    with pytest.raises(CnnjaxError, match="has the parts a b, test; expected train"):
+        load("tfds:tiny")
+
+
 @pytest.mark.parametrize("label", [2, 99, -1, 2**40])
 def test_a_label_of_no_class_is_named(prepared, data_dir, label):
     labels = [label if place == 7 else int(LABELS[place]) for place in range(20)]
