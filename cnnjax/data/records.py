@@ -65,6 +65,14 @@ def open_prepared(name: str) -> tuple[tfds.core.DatasetBuilder, str]:
             f"cannot read {str(directory)!r}: {error.strerror}; expected a prepared data set; "
             f"prepare it again: python scripts/prepare.py {name}"
         ) from None
+    claimed = sum(builder.info.splits[part].num_examples for part in parts_of(builder.info))
+    size = sum(s.st_size for _, s in stats)
+    if claimed > size:  # each would be looked for, for years
+        raise CnnjaxError(
+            f"the data set in {str(directory)!r} claims {claimed} records in files of {size} "
+            "bytes; expected a whole one; remove it and prepare it again: python "
+            f"scripts/prepare.py {name}"
+        )
     return builder, json.dumps(
         [(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats]
     )

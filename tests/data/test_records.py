@@ -133,6 +133,13 @@ def test_a_data_set_without_a_train_part_is_refused(prepared, data_dir):
         load("tfds:tiny")
 
 
+def test_more_records_than_the_files_could_hold_are_refused(prepared, data_dir):
+    path = prepared(data_dir, ALL) / "dataset_info.json"
+    path.write_text(path.read_text().replace('"20"', f'"{2**32}"'))
+    with pytest.raises(CnnjaxError, match=f"claims {2**32 + 10} records in files of"):
+        load("tfds:tiny")
+
+
 def test_a_part_whose_name_is_of_two_lines_is_refused_in_one(prepared, data_dir):
     path = prepared(data_dir, ALL) / "dataset_info.json"
     path.write_text(path.read_text().replace('"train"', '"a\\nb"'))

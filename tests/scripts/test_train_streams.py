@@ -3,8 +3,10 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,34 @@ def test_streamed_batches_are_divided_among_devices_and_nothing_else_changes(pic
     assert len(lines[0]) == len(lines[1]) == 6
     for one, four in zip(*lines, strict=True):
         assert four == pytest.approx(one, rel=1e-3)
+
+
+@pytest.mark.slow  # five processes
+def test_two_processes_of_which_one_is_killed_train_on_a_stream_as_one_does(pictures, tmp_path):
+    asked = [sys.executable, SCRIPT, "--dataset", f"folder:{pictures}", "--stream", "yes"]
+    asked += ["--network", "lenet5", "--image-size", "32", "--learning-rate", "0.001"]
+    asked += ["--steps", "40", "--batch-size", "8", "--evaluations", "20"]
+    asked += ["--checkpoint-seconds", "0", "--out"]
+    subprocess.run([*asked, tmp_path / "one"], check=True, capture_output=True)
+
+    def start():
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port = listening.getsockname()[1]
+        here = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process"]
+        return [
+            subprocess.Popen([*asked, tmp_path / "two", *here, index], stdout=subprocess.PIPE)
+            for index in "01"
+        ]
+
+    first = start()
+    while not (tmp_path / "two" / "checkpoint").exists():
+        time.sleep(0.01)
+    first[1].kill()
+    assert [process.wait(100) != 0 for process in first] == [True, True]
+    assert read_lines(tmp_path / "two")[-1]["step"] < 40
+    said = [process.communicate(timeout=300)[0] for process in start()]
+    assert not any(b"Gloo" in text for text in said)
+    one, two = (read_lines(tmp_path / name) for name in ("one", "two"))
+    assert len(one) == len(two) == 40
+    for line, other in zip(one, two, strict=True):
+        assert other == pytest.approx(line, rel=2e-3, abs=2e-5)
