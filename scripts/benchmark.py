@@ -53,7 +53,7 @@ from cnnjax.command import main
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
 from cnnjax.models.network import check_takes
-from cnnjax.training import classification, compiler_options, create_state, train_step
+from cnnjax.training import Compiled, classification, create_state, train_step
 
 IMAGES = {"alexnet_small": (28, 28, 1), "lenet5": (32, 32, 1)}  # [H, W, C]
 
@@ -108,9 +108,8 @@ def jax_step(
         step = lambda state, data: lax.scan(  # noqa: E731
             lambda state, _: one(state, data), state, None, length=scan_steps
         )
-    options = compiler_options() if implementation == "cnnjax" else {}
-    jitted = jax.jit(step, donate_argnums=0, compiler_options=options)
-    compiled = jitted.lower(state, (images, labels)).compile()
+    jit = Compiled if implementation == "cnnjax" else jax.jit
+    compiled = jit(step, donate_argnums=0).lower(state, (images, labels)).compile()
     carried = [state]
 
     def run() -> None:

@@ -22,9 +22,9 @@ from stock_layers import stock_layers
 import cnnjax
 from cnnjax.models import Network
 from cnnjax.training import (
+    Compiled,
     TrainState,
     classification,
-    compiler_options,
     create_state,
     train_step,
 )
@@ -71,11 +71,11 @@ def compiled(
     carried: object,
     *arguments: object,
     carries: bool,
-    options: dict[str, int] | None = None,
+    jit: Callable = jax.jit,
 ) -> Program:
     """A program that passes `carried` on from call to call, if it returns it first."""
     start = time.perf_counter()
-    jitted = jax.jit(function, donate_argnums=(0,) if carries else (), compiler_options=options)
+    jitted = jit(function, donate_argnums=(0,) if carries else ())
     program = jitted.lower(carried, *arguments).compile()
     seconds, kept = time.perf_counter() - start, [carried]
 
@@ -100,11 +100,11 @@ def cnnjax_programs(name: str, shape: tuple[int, ...], stock: bool) -> dict[str,
         return train_step(state, (images, labels), **settings)
 
     images, labels = jnp.asarray(images), jnp.asarray(labels)
-    options = {} if stock else compiler_options()
+    jit = jax.jit if stock else Compiled
     with stock_layers() if stock else nullcontext():
         return {
-            "forward": compiled(network.apply, variables, images, carries=False, options=options),
-            "step": compiled(step, state, images, labels, carries=True, options=options),
+            "forward": compiled(network.apply, variables, images, carries=False, jit=jit),
+            "step": compiled(step, state, images, labels, carries=True, jit=jit),
         }
 
 

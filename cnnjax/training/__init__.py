@@ -1,7 +1,7 @@
 """Training: what to descend, how to step, and the loop around it."""
 
 from cnnjax.training import checkpoints, losses, metrics, schedules, scores
-from cnnjax.training.compiling import Compiled, compiler_options
+from cnnjax.training.compiling import Compiled
 from cnnjax.training.devices import choose_devices, limit_devices
 from cnnjax.training.evaluation import evaluate, totals
 from cnnjax.training.fit import DivergedError, duration, fit
@@ -73,7 +73,6 @@ __all__ = [
     "checkpoints",
     "choose_devices",
     "classification",
-    "compiler_options",
     "constrain_max_norm",
     "create_optimizer",
     "create_schedule",
