@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Annotated
 
 from transferability_figure import draw
-from transferability_protocol import Protocol, Recipe
+from transferability_halves import Recipe
+from transferability_protocol import Protocol
 from transferability_report import COLUMNS, judge, summarise, with_changes
 from tyro.conf import arg
 
@@ -91,24 +92,28 @@ def run(config: Config) -> None:
     conduct(declare, shrink(config) if config.smoke else config)
 
 
-def declare(config: Config) -> Study:
-    """The study that the flags ask for."""
+def protocol_of(config: Config) -> Protocol:
+    """The runs that the flags ask for, with the defaults that depend on other flags."""
     if config.steps is None and config.epochs is None:
         config = replace(config, steps=STEPS)
     if config.images_per_class is None and config.dataset.partition("/")[0] == "glyphs":
         config = replace(config, images_per_class=GLYPHS_PER_CLASS)
     check(config)
-    recipe = from_flags(Recipe, config)
-    protocol = Protocol(
-        recipe,
+    return Protocol(
+        from_flags(Recipe, config),
         config.splits,
         config.both_directions,
         parse_layers(config.layers),
         config.treatments,
     )
+
+
+def declare(config: Config) -> Study:
+    """The study that the flags ask for."""
+    protocol = protocol_of(config)
     return Study(
         name=STUDY,
-        config=asdict(recipe) | {"data": protocol.fingerprint},
+        config=asdict(protocol.recipe) | {"data": protocol.fingerprint},
         plan=protocol.plan,
         perform=protocol.perform,
         columns=COLUMNS,

@@ -1,51 +1,32 @@
 """Which runs the transferability study consists of, and what one run does."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+
+import optax
+from transferability_halves import Half, Recipe, make_halves
 
 import cnnjax
-from cnnjax.data import Dataset, Splits, load
-from cnnjax.data.halves import group_halves, halves_from_file, random_halves
+from cnnjax.data import load
 from cnnjax.errors import CnnjaxError
-from cnnjax.models import Network, check_takes
+from cnnjax.models import check_takes
 from cnnjax.models.ledger import multiply_adds
 from cnnjax.studies.plans import Plan, Run
-from cnnjax.studies.runs import Outcome, Tools
-from cnnjax.training import classification, duration, momentum_sgd
+from cnnjax.studies.runs import Outcome, Row, Tools
+from cnnjax.training import Variables, classification, duration, momentum_sgd
 from cnnjax.transfer import FeatureStore, initialise, train_behind_prefix, variable_shapes
-from cnnjax.transfer.treatments import TREATMENTS, Treatment, copies_from, start_treatment
+from cnnjax.transfer.treatments import (
+    TREATMENTS,
+    Start,
+    Treatment,
+    copies_from,
+    frozen_stages,
+    start_treatment,
+)
 
 MOMENTUM = 0.9
 
 CACHE_LIMIT = 2 * 2**30
 """Features of frozen layers are kept while they take at most so many bytes."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What all runs of the study have in common; with the data, it determines every number."""
-
-    dataset: str
-    image_size: int | None
-    network: str
-    split: str
-    images_per_class: int | None
-    steps: int | None
-    epochs: float | None
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    warmup: float
-    seed: int
-
-
-class Half(NamedTuple):
-    """The images of one half of the classes."""
-
-    train: Dataset
-    test: Dataset
-    network: Network
 
 
 class Protocol:
@@ -91,9 +72,9 @@ class Protocol:
         self.treatments = tuple(t for t in TREATMENTS if t in treatments)
         self.directions = (("A", "B"), ("B", "A")) if both_directions else (("A", "B"),)
         self.halves = {
-            (split, name): self._half(split, ids)
+            (split, name): half
             for split in range(splits)
-            for name, ids in zip("AB", self._class_halves(split), strict=True)
+            for name, half in make_halves(recipe, self.data, split).items()
         }
         first = self.halves[0, "A"]
         check_takes(first.network, first.train.images.shape[1:])
@@ -105,19 +86,50 @@ class Protocol:
         """How many steps the training of that run takes."""
         return int(run.config["steps"])
 
+    def half(self, run: Run) -> Half:
+        """What that run trains on."""
+        return self.halves[run.config["split"], run.config["target"]]
+
+    def fresh(self, run: Run) -> dict:
+        """The initial weights of all its stages."""
+        half = self.half(run)
+        return initialise(half.network, half.train.images.shape[1:], run.config["init_seed"])
+
+    def start(self, run: Run, fresh: Variables, trained: Variables | None) -> Start:
+        """Where its training begins, given the weights of the run that it needs, if any."""
+        network, config = self.half(run).network, run.config
+        return start_treatment(network, config["treatment"], config["n"], fresh, trained)
+
+    def optimizer(self, run: Run) -> optax.GradientTransformation:
+        """The same object for runs of the same length."""
+        recipe, steps = self.recipe, self.steps(run)
+        return momentum_sgd(
+            recipe.learning_rate,
+            steps,
+            momentum=MOMENTUM,
+            weight_decay=recipe.weight_decay,
+            warmup=min(round(recipe.warmup * steps), steps - 1),
+        )
+
+    def row(self, run: Run, test: Mapping[str, float]) -> Row:
+        """Of results, given what was measured on the test set."""
+        own = {name: run.config[name] for name in ("treatment", "n", "split", "source", "target")}
+        return {
+            **own,
+            "accuracy": round(100 * test["accuracy"], 4),
+            "loss": round(test["loss"], 6),
+            "steps": self.steps(run),
+        }
+
     def perform(self, run: Run, tools: Tools) -> Outcome:
         """Trains and measures one network."""
-        config, recipe = run.config, self.recipe
-        treatment, n, target = config["treatment"], config["n"], config["target"]
-        half = self.halves[config["split"], target]
-        shape = half.train.images.shape[1:]
-        fresh = initialise(half.network, shape, config["init_seed"])
+        half, config = self.half(run), run.config
         trained = None
         if run.needs:
-            like = variable_shapes(self.halves[config["split"], config["source"]].network, shape)
+            source = self.halves[config["split"], config["source"]].network
+            like = variable_shapes(source, half.train.images.shape[1:])
             trained = tools.weights(run.needs[0], like)
-        start = start_treatment(half.network, treatment, n, fresh, trained)
-        steps = self.steps(run)
+        start = self.start(run, self.fresh(run), trained)
         result = train_behind_prefix(
             half.network,
             start.variables,
@@ -125,15 +137,9 @@ class Protocol:
             half.train,
             half.test,
             task=classification,
-            optimizer=momentum_sgd(
-                recipe.learning_rate,
-                steps,
-                momentum=MOMENTUM,
-                weight_decay=recipe.weight_decay,
-                warmup=min(round(recipe.warmup * steps), steps - 1),
-            ),
-            steps=steps,
-            batch_size=recipe.batch_size,
+            optimizer=self.optimizer(run),
+            steps=self.steps(run),
+            batch_size=self.recipe.batch_size,
             seed=config["order_seed"],
             cache_limit=CACHE_LIMIT,
             store=self._store,
@@ -141,43 +147,7 @@ class Protocol:
             on_steps=tools.on_steps,
             report=tools.report,
         )
-        row = {
-            "treatment": treatment,
-            "n": n,
-            "split": config["split"],
-            "source": config["source"],
-            "target": target,
-            "accuracy": round(100 * result.test["accuracy"], 4),
-            "loss": round(result.test["loss"], 6),
-            "steps": steps,
-        }
-        return Outcome(row, result.variables)
-
-    def _class_halves(self, split: int) -> tuple[object, object]:
-        kind, classes = self.recipe.split, self.data.train.classes
-        if kind == "random":
-            return random_halves(len(classes), 1_000 * self.recipe.seed + split)
-        if kind.startswith("file:"):
-            return halves_from_file(kind.removeprefix("file:"), classes)
-        if kind.endswith("-vs-others"):
-            return group_halves(classes, self.data.train.groups, kind.removesuffix("-vs-others"))
-        raise CnnjaxError(
-            f"there is no split {kind!r}; give random, GROUP-vs-others (e.g. latin-vs-others) or "
-            "file:PATH"
-        )
-
-    def _half(self, split: int, class_ids: object) -> Half:
-        data: Splits = self.data.select_classes(class_ids)
-        train = data.train
-        if self.recipe.images_per_class is not None:
-            train = train.per_class(self.recipe.images_per_class, self.recipe.seed + split)
-        if train.num_classes < 2:
-            raise CnnjaxError(
-                f"a half of {self.recipe.dataset} has {train.num_classes} class; each needs at "
-                "least 2; choose other halves, or a data set with at least 4 classes"
-            )
-        network = cnnjax.create(self.recipe.network, num_classes=train.num_classes)
-        return Half(train, data.test, network)
+        return Outcome(self.row(run, result.test), result.variables)
 
     def _runs(self, split: int) -> Iterator[Run]:
         """The runs of one split, each after those it needs."""
@@ -230,7 +200,7 @@ class Protocol:
                 "order_seed": seed,
             },
             needs=(_name(split, "base", 0, source, source),) if origin else (),
-            cost=self._cost(steps, n if treatment in ("BnB", "AnB", "random") else 0, half),
+            cost=self._cost(steps, frozen_stages(treatment, n), half),
         )
 
     def _cost(self, steps: int, frozen: int, half: Half) -> float:

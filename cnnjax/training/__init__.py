@@ -31,7 +31,7 @@ from cnnjax.training.optimizers import (
     sgd,
     weight_decay,
 )
-from cnnjax.training.stacked import stack, train_stacked, unstack
+from cnnjax.training.stacked import evaluate_stacked, stack, train_stacked, unstack
 from cnnjax.training.state import (
     TrainState,
     Variables,
@@ -79,6 +79,7 @@ __all__ = [
     "create_state",
     "duration",
     "evaluate",
+    "evaluate_stacked",
     "fit",
     "ftrl",
     "l1_decay",

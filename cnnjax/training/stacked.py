@@ -10,8 +10,8 @@ import optax
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
 from cnnjax.training.compiling import Compiled
-from cnnjax.training.state import TrainState
-from cnnjax.training.steps import Augment, train_step
+from cnnjax.training.state import TrainState, Variables
+from cnnjax.training.steps import Augment, evaluate_batches, rows_of, train_step
 from cnnjax.training.tasks import Task
 
 
@@ -48,6 +48,8 @@ def train_stacked(
     network: Network,
     task: Task,
     optimizer: optax.GradientTransformation,
+    frozen: Variables | None = None,
+    start: str | None = None,
     augment: Augment | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Takes the same number of steps with S trainings at once: `train_step` under `jax.vmap`.
@@ -61,15 +63,20 @@ def train_stacked(
     after the other; so `fit` trains one by one, and everywhere it alone writes checkpoints,
     evaluates on the way and stops where a loss is no longer a number.
 
+    Members with data of their own have it end to end in `inputs` and `targets`, and indices that
+    say where: `cnnjax.transfer.join`.
+
     Args:
       states: see `stack`; donated.
-      inputs: the data set that all share, `[N, ...]`.
+      inputs: the data that all share, `[N, ...]`, or features for stage `start`.
       targets: `[N, ...]`.
       indices: which examples make up each batch of each member, int32 `[S, steps, batch]`, e.g.
         `cnnjax.data.batch_indices` of each seed.
       network: as in `train_step`.
       task: as in `train_step`.
       optimizer: as in `train_step`.
+      frozen: of each member, `[S, ...]`; else as in `train_step`.
+      start: as in `train_step`.
       augment: as in `train_step`.
 
     Returns:
@@ -89,16 +96,18 @@ def train_stacked(
         inputs,
         targets,
         indices,
+        frozen or {},
         network=network,
         task=task,
         optimizer=optimizer,
+        start=start,
         augment=augment,
     )
 
 
 @partial(
     Compiled,
-    static_argnames=("network", "task", "optimizer", "augment"),
+    static_argnames=("network", "task", "optimizer", "start", "augment"),
     donate_argnames="states",
 )
 def _train_stacked(
@@ -106,12 +115,51 @@ def _train_stacked(
     inputs: jax.Array,
     targets: jax.Array,
     indices: jax.Array,
+    frozen: Variables,
     **settings: object,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    def member(state: TrainState, rows: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
+    def member(
+        state: TrainState, rows: jax.Array, own: Variables
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
         def step(state: TrainState, row: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
-            return train_step(state, (inputs[row], targets[row]), **settings)
+            batch = rows_of(inputs, row), targets[row]
+            return train_step(state, batch, frozen=own, **settings)
 
         return jax.lax.scan(step, state, rows)
 
-    return jax.vmap(member)(states, indices)
+    return jax.vmap(member)(states, indices, frozen)
+
+
+@partial(Compiled, static_argnames=("network", "task", "start"))
+def evaluate_stacked(
+    variables: Variables,
+    inputs: jax.Array,
+    targets: jax.Array,
+    indices: jax.Array,
+    mask: jax.Array,
+    *,
+    network: Network,
+    task: Task,
+    start: str | None = None,
+) -> dict[str, jax.Array]:
+    """Sums of loss and metrics of S networks at once: `evaluate_batches` under `jax.vmap`.
+
+    Args:
+      variables: of each member, `[S, ...]`.
+      inputs: as in `train_stacked`.
+      targets: `[N, ...]`.
+      indices: of each member, int32 `[S, batches, batch]`.
+      mask: float32 `[S, batches, batch]`, 0 for the examples that only fill batches up.
+      network: as in `train_step`.
+      task: as in `train_step`.
+      start: as in `train_step`.
+
+    Returns:
+      Sums, `[S, ...]` each, see `Task.sums`.
+    """
+
+    def member(own: Variables, rows: jax.Array, weights: jax.Array) -> dict[str, jax.Array]:
+        settings = {"network": network, "task": task, "start": start}
+        return evaluate_batches.__wrapped__(own, inputs, targets, rows, weights, **settings)
+
+    return jax.vmap(member)(variables, indices, mask)

@@ -196,7 +196,7 @@ def train_steps(
     )
 
     def batch(i: jax.Array) -> Batch:
-        rows = _rows(inputs, indices[i]), targets[indices[i]]
+        rows = rows_of(inputs, indices[i]), targets[indices[i]]
         return rows if placed is None else jax.lax.with_sharding_constraint(rows, placed.batch)
 
     shapes = jax.eval_shape(lambda s: step(s, batch(0))[1], state)
@@ -241,12 +241,13 @@ def evaluate_batches(
 
     def one(batch: Batch) -> dict[str, jax.Array]:
         places, weights = batch
-        x = jax.tree.map(scale_pixels, _rows(inputs, places))
+        x = jax.tree.map(scale_pixels, rows_of(inputs, places))
         outputs = network.apply(variables, x, start=start)
         return task.sums(outputs, targets[places], weights)
 
     return jax.tree.map(lambda a: a.sum(axis=0), jax.lax.map(one, (indices, mask)))
 
 
-def _rows(inputs: jax.Array, places: jax.Array) -> jax.Array:
+def rows_of(inputs: jax.Array, places: jax.Array) -> jax.Array:
+    """The examples at these places; features of a stage may be a tuple of arrays."""
     return jax.tree.map(lambda array: array[places], inputs)

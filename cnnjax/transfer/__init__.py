@@ -8,6 +8,12 @@ from cnnjax.transfer.frozen import Trained, train_behind_prefix
 from cnnjax.transfer.heads import Head, new_head
 from cnnjax.transfer.probes import Probe, probe
 from cnnjax.transfer.recipes import Recipe
+from cnnjax.transfer.stacked import (
+    Joined,
+    StackedTrained,
+    join,
+    train_stacked_behind_prefix,
+)
 from cnnjax.transfer.strategies import CaseResult, fine_tune, from_scratch, predict_as_is
 from cnnjax.transfer.surgery import first_stages, initialise, transplant, variable_shapes
 
@@ -18,9 +24,11 @@ __all__ = [
     "FeatureStore",
     "FreezeAudit",
     "Head",
+    "Joined",
     "Probe",
     "Recipe",
     "Recommendation",
+    "StackedTrained",
     "StageAudit",
     "Trained",
     "assert_frozen",
@@ -30,6 +38,7 @@ __all__ = [
     "freeze_audit",
     "from_scratch",
     "initialise",
+    "join",
     "new_head",
     "pooled_features",
     "predict_as_is",
@@ -37,6 +46,7 @@ __all__ = [
     "probe",
     "recommend",
     "train_behind_prefix",
+    "train_stacked_behind_prefix",
     "transplant",
     "variable_shapes",
 ]

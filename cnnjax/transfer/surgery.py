@@ -4,7 +4,7 @@ Variables are {collection: {stage: arrays}}; nothing here knows what a stage com
 """
 
 from collections.abc import Collection, Mapping
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -86,7 +86,7 @@ def initialise(network: Network, image_shape: tuple[int, int, int], seed: int) -
     head = [stage for stage in network.stages if stage not in body.stages]
     if network.auxiliary_weight or not head or not body.stages:
         return _draw(key, images, network=network)
-    features = jax.eval_shape(body.init_with_output, key, images)[0]
+    features, _ = _traced(body, images.shape)
     inputs = jnp.zeros(features.shape, features.dtype)
     parts = _draw(key, images, network=body), _draw(key, inputs, network=network, start=head[0])
     return merge(*parts)
@@ -94,8 +94,14 @@ def initialise(network: Network, image_shape: tuple[int, int, int], seed: int) -
 
 def variable_shapes(network: Network, image_shape: tuple[int, int, int]) -> dict:
     """The shapes and types of all variables, without computing them."""
-    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    return jax.eval_shape(network.init, jax.random.key(0), images)
+    return jax.tree.map(lambda leaf: leaf, _traced(network, (1, *image_shape))[1])
+
+
+@lru_cache  # tracing a network takes a tenth of a second, and studies ask for the same ones
+def _traced(network: Network, shape: tuple[int, ...]) -> tuple[jax.ShapeDtypeStruct, dict]:
+    """The shapes and types of (what it gives, its variables)."""
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return jax.eval_shape(network.init_with_output, jax.random.key(0), images)
 
 
 @partial(jax.jit, static_argnames=("network", "start"))

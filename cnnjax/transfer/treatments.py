@@ -38,6 +38,11 @@ def copies_from(treatment: Treatment) -> Literal["source", "target"] | None:
     return "target" if treatment in ("BnB", "BnB+") else None
 
 
+def frozen_stages(treatment: Treatment, n: int) -> int:
+    """How many of the first stages do not learn."""
+    return n if treatment in ("BnB", "AnB", "random") else 0
+
+
 def start_treatment(
     network: Network, treatment: Treatment, n: int, fresh: Variables, trained: Variables | None
 ) -> Start:
@@ -66,4 +71,4 @@ def start_treatment(
         return Start(fresh, 0)
     stages = first_stages(network, n)
     variables = fresh if trained is None else transplant(trained, fresh, stages)
-    return Start(variables, 0 if treatment.endswith("+") else n)
+    return Start(variables, frozen_stages(treatment, n))
