@@ -16,7 +16,7 @@ from transferability_stacked import (
 @pytest.fixture(scope="module")
 def config(tiny) -> Config:
     small = {"splits": 2, "layers": "1,2", "steps": 8, "batch_size": 16}
-    return Config(dataset=f"npz:{tiny}", network="lenet5", **small)
+    return Config(dataset=f"npz:{tiny}", network="mlp", **small)
 
 
 def names(protocol, kind):
