@@ -53,7 +53,7 @@ from cnnjax.command import main
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
 from cnnjax.models.network import check_takes
-from cnnjax.training import Compiled, classification, create_state, train_step
+from cnnjax.training import classification, create_state, train_step
 
 IMAGES = {"alexnet_small": (28, 28, 1), "lenet5": (32, 32, 1)}  # [H, W, C]
 
@@ -108,8 +108,7 @@ def jax_step(
         step = lambda state, data: lax.scan(  # noqa: E731
             lambda state, _: one(state, data), state, None, length=scan_steps
         )
-    jit = Compiled if implementation == "cnnjax" else jax.jit
-    compiled = jit(step, donate_argnums=0).lower(state, (images, labels)).compile()
+    compiled = jax.jit(step, donate_argnums=0).lower(state, (images, labels)).compile()
     carried = [state]
 
     def run() -> None:

@@ -21,17 +21,12 @@ from stock_layers import stock_layers
 
 import cnnjax
 from cnnjax.models import Network
-from cnnjax.training import (
-    Compiled,
-    TrainState,
-    classification,
-    create_state,
-    train_step,
-)
+from cnnjax.training import TrainState, classification, create_state, train_step
 
 CLASSES, LEARNING_RATE, MOMENTUM = 10, 0.01, 0.9
 PAUSE = 0.02  # seconds between two measurements, for the thread pools to fall asleep
 MODES = ("forward", "step")
+LOOP, LOOP_STEPS = "step in a loop", 4  # as `fit` takes them: several in one call
 
 
 class Program(NamedTuple):
@@ -40,6 +35,7 @@ class Program(NamedTuple):
     run: Callable[[], object]
     compile_seconds: float | None = None
     temporary_bytes: int | None = None
+    steps: int = 1
 
 
 def batch(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -67,16 +63,12 @@ def some_variables(network: Network, shape: tuple[int, ...]) -> dict:
 
 
 def compiled(
-    function: Callable,
-    carried: object,
-    *arguments: object,
-    carries: bool,
-    jit: Callable = jax.jit,
+    function: Callable, carried: object, *arguments: object, carries: bool, steps: int = 1
 ) -> Program:
     """A program that passes `carried` on from call to call, if it returns it first."""
     start = time.perf_counter()
-    jitted = jit(function, donate_argnums=(0,) if carries else ())
-    program = jitted.lower(carried, *arguments).compile()
+    donated = (0,) if carries else ()
+    program = jax.jit(function, donate_argnums=donated).lower(carried, *arguments).compile()
     seconds, kept = time.perf_counter() - start, [carried]
 
     def run() -> None:
@@ -85,7 +77,7 @@ def compiled(
             kept[0], results = results
         jax.block_until_ready(results)
 
-    return Program(run, seconds, program.memory_analysis().temp_size_in_bytes)
+    return Program(run, seconds, program.memory_analysis().temp_size_in_bytes, steps)
 
 
 def cnnjax_programs(name: str, shape: tuple[int, ...], stock: bool) -> dict[str, Program]:
@@ -99,13 +91,20 @@ def cnnjax_programs(name: str, shape: tuple[int, ...], stock: bool) -> dict[str,
     def step(state: TrainState, images: jax.Array, labels: jax.Array) -> tuple:
         return train_step(state, (images, labels), **settings)
 
+    def loop(state: TrainState, images: jax.Array, labels: jax.Array) -> tuple:
+        return jax.lax.scan(lambda s, _: step(s, images, labels), state, None, LOOP_STEPS)
+
     images, labels = jnp.asarray(images), jnp.asarray(labels)
-    jit = jax.jit if stock else Compiled
     with stock_layers() if stock else nullcontext():
-        return {
-            "forward": compiled(network.apply, variables, images, carries=False, jit=jit),
-            "step": compiled(step, state, images, labels, carries=True, jit=jit),
+        programs = {
+            "forward": compiled(network.apply, variables, images, carries=False),
+            "step": compiled(step, state, images, labels, carries=True),
         }
+        if not stock:  # whose convolutions are many times slower inside loops
+            state = create_state(some_variables(network, shape), optimizer, jax.random.key(1))
+            data = state, images, labels
+            programs[LOOP] = compiled(loop, *data, carries=True, steps=LOOP_STEPS)
+    return programs
 
 
 def keras_programs(name: str, shape: tuple[int, ...]) -> dict[str, Program]:
@@ -168,10 +167,11 @@ def measure(
             time.sleep(PAUSE)
             start = time.perf_counter()
             program.run()
-            seconds[kind].append(time.perf_counter() - start)
+            seconds[kind].append((time.perf_counter() - start) / program.steps)
     rows = []
     for (implementation, mode), program in programs.items():
-        own, ours = seconds[implementation, mode][1:], seconds["cnnjax", mode][1:]
+        own = seconds[implementation, mode][1:]
+        ours = seconds["cnnjax", "step" if mode == LOOP else mode][1:]
         low, median, high = statistics.quantiles(own, n=4, method="inclusive")
         ratio = statistics.median(a / b for a, b in zip(own, ours, strict=True))
         seconds_to_compile, temporary = program.compile_seconds, program.temporary_bytes

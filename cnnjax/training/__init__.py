@@ -1,7 +1,6 @@
 """Training: what to descend, how to step, and the loop around it."""
 
 from cnnjax.training import checkpoints, losses, metrics, schedules, scores
-from cnnjax.training.compiling import Compiled
 from cnnjax.training.devices import choose_devices, limit_devices
 from cnnjax.training.evaluation import evaluate, totals
 from cnnjax.training.fit import DivergedError, duration, fit
@@ -57,7 +56,6 @@ __all__ = [
     "LAST_LAYERS",
     "OPTIMIZERS",
     "SCHEDULES",
-    "Compiled",
     "DivergedError",
     "Task",
     "TrainState",

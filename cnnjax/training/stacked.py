@@ -9,7 +9,6 @@ import optax
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
-from cnnjax.training.compiling import Compiled
 from cnnjax.training.state import TrainState, Variables
 from cnnjax.training.steps import Augment, evaluate_batches, rows_of, train_step
 from cnnjax.training.tasks import Task
@@ -106,7 +105,7 @@ def train_stacked(
 
 
 @partial(
-    Compiled,
+    jax.jit,
     static_argnames=("network", "task", "optimizer", "start", "augment"),
     donate_argnames="states",
 )
@@ -130,7 +129,7 @@ def _train_stacked(
     return jax.vmap(member)(states, indices, frozen)
 
 
-@partial(Compiled, static_argnames=("network", "task", "start"))
+@partial(jax.jit, static_argnames=("network", "task", "start"))
 def evaluate_stacked(
     variables: Variables,
     inputs: jax.Array,

@@ -8,7 +8,6 @@ import numpy as np
 
 from cnnjax.data import batch_indices
 from cnnjax.models import Network
-from cnnjax.training.compiling import Compiled
 from cnnjax.training.state import Variables
 from cnnjax.training.steps import scale_pixels
 
@@ -49,7 +48,7 @@ def renew_statistics(
     return {**variables, "batch_stats": means}
 
 
-@partial(Compiled, static_argnames="network")
+@partial(jax.jit, static_argnames="network")
 def _of_a_batch(network: Network, variables: Variables, images: jax.Array) -> dict:
     """The batch's own statistics b: running ones of 0 and 1 become (1 - m) b and m + (1 - m) b."""
 

@@ -10,7 +10,6 @@ import optax
 from jax.sharding import NamedSharding
 
 from cnnjax.models import Network
-from cnnjax.training.compiling import Compiled
 from cnnjax.training.state import TrainState, Variables, merge
 from cnnjax.training.tasks import Task
 
@@ -114,7 +113,7 @@ def train_step(
 
 
 @partial(
-    Compiled,
+    jax.jit,
     static_argnames=("network", "task", "optimizer", "start", "augment", "placed"),
     donate_argnames="state",
 )
@@ -144,7 +143,7 @@ def train_on_batch(
 
 
 @partial(
-    Compiled,
+    jax.jit,
     static_argnames=("network", "task", "optimizer", "start", "augment", "placed"),
     donate_argnames="state",
 )
@@ -214,7 +213,7 @@ def train_steps(
     return jax.lax.fori_loop(0, count, body, (state, log))
 
 
-@partial(Compiled, static_argnames=("network", "task", "start"))
+@partial(jax.jit, static_argnames=("network", "task", "start"))
 def evaluate_batches(
     variables: Variables,
     inputs: jax.Array,

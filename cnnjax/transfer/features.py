@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnjax.layers import adaptive_avg_pool
 from cnnjax.models import Network
-from cnnjax.training import Compiled, Variables, scale_pixels
+from cnnjax.training import Variables, scale_pixels
 
 Features = jax.Array | tuple[jax.Array, ...]
 """What a stage gives, `[N, ...]`; NASNet's cells give tuples."""
@@ -159,14 +159,14 @@ def _own(variables: Variables, stages: Collection[str]) -> dict:
     }
 
 
-@partial(Compiled, static_argnames=("network", "start", "stop"))
+@partial(jax.jit, static_argnames=("network", "start", "stop"))
 def _prefix(
     variables: Variables, x: Features, *, network: Network, start: str | None, stop: str
 ) -> Features:
     return network.apply(variables, jax.tree.map(scale_pixels, x), start=start, stop=stop)
 
 
-@partial(Compiled, static_argnames=("network", "grids"))
+@partial(jax.jit, static_argnames=("network", "grids"))
 def _pooled(
     variables: Variables,
     x: jax.Array,

@@ -13,7 +13,6 @@ from cnnjax.data import Dataset, batch_indices, padded_batches
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import Network
 from cnnjax.training import (
-    Compiled,
     DivergedError,
     Variables,
     create_state,
@@ -182,7 +181,7 @@ def _behind(
     return Joined(inputs, data.targets[indices.reshape(-1)], begins, sizes)
 
 
-@partial(Compiled, static_argnames=("network", "stop"))
+@partial(jax.jit, static_argnames=("network", "stop"))
 def _features(
     variables: Variables, inputs: jax.Array, indices: jax.Array, *, network: Network, stop: str
 ) -> Features:

@@ -145,5 +145,5 @@ def test_all_rates_share_one_program(data):
     sizes = []
     for rate in (0.1, 0.2, 0.3):
         one_by_one([start(MLP, optimizer, 0, rate)], [0], data, **settings)
-        sizes.append(train_steps.programs)
+        sizes.append(train_steps._cache_size())
     assert len(set(sizes)) == 1
