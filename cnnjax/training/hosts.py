@@ -26,7 +26,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import jax
-from jax.experimental import multihost_utils
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from cnnjax.errors import CnnjaxError
 from cnnjax.training.last_words import Witness
@@ -120,12 +122,16 @@ def _connect() -> None:
     """
     if jax.default_backend() != "cpu":
         return
+    devices = np.asarray(jax.devices())  # not as many in each process, maybe
+    apart = NamedSharding(Mesh(devices, "devices"), PartitionSpec("devices"))
+    ones = np.ones(len(devices))
+    one_on_each = jax.make_array_from_callback(ones.shape, apart, ones.__getitem__)
     sys.stdout.flush()
     output = os.dup(1)
     with tempfile.TemporaryFile() as caught:
         os.dup2(caught.fileno(), 1)
         try:
-            multihost_utils.sync_global_devices("cnnjax")
+            jax.block_until_ready(jax.jit(jnp.sum)(one_on_each))
         finally:
             os.dup2(output, 1)
             os.close(output)

@@ -24,7 +24,7 @@ from cnnjax.training import fit
 fit.__kwdefaults__["checkpoint_seconds"] = 0.0
 import transferability
 from cnnjax import command
-command.main(transferability.Config, transferability.run, transferability.__doc__)
+command.main(transferability.Config, transferability.run, transferability.__doc__, resumes=True)
 """
 
 
