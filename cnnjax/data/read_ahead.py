@@ -3,9 +3,9 @@
 Threads and no processes: Pillow lets go of the interpreter while it decodes and scales, they share
 the list of names, start at once (each of Grain's processes takes seconds, to import what it needs),
 and where they stand does not depend on how many there are, which Grain's processes make part of
-their state. Processes read small photos faster where nothing else is to be done, as opening a file
-keeps the interpreter: two threads gave 60 to 83 % of two processes' images a second, at 64 pixels.
-scripts/benchmark_stream.py measures both.
+their state. Processes read small photos up to twice as fast where nothing else is to be done, as
+opening a file keeps the interpreter; a CPU's own steps are slower than either. docs/benchmarks.md
+has both, measured by scripts/benchmark_stream.py.
 """
 
 import time
