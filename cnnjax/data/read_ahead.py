@@ -20,7 +20,7 @@ BATCHES_AHEAD = 2
 
 TOGETHER = 8
 """Examples that a thread reads one after the other. What Grain does for one of its elements keeps
-the interpreter for a fifth of a millisecond, too long to be done for each image."""
+the interpreter nearly as long as reading a small image, too long to be done for each."""
 
 
 class Batch(NamedTuple):

@@ -136,10 +136,7 @@ def evaluate_stacked(
     targets: jax.Array,
     indices: jax.Array,
     mask: jax.Array,
-    *,
-    network: Network,
-    task: Task,
-    start: str | None = None,
+    **settings: object,
 ) -> dict[str, jax.Array]:
     """Sums of loss and metrics of S networks at once: `evaluate_batches` under `jax.vmap`.
 
@@ -149,16 +146,11 @@ def evaluate_stacked(
       targets: `[N, ...]`.
       indices: of each member, int32 `[S, batches, batch]`.
       mask: float32 `[S, batches, batch]`, 0 for the examples that only fill batches up.
-      network: as in `train_step`.
-      task: as in `train_step`.
-      start: as in `train_step`.
+      settings: `network`, `task` and `start` of `evaluate_batches`.
 
     Returns:
       Sums, `[S, ...]` each, see `Task.sums`.
     """
-
-    def member(own: Variables, rows: jax.Array, weights: jax.Array) -> dict[str, jax.Array]:
-        settings = {"network": network, "task": task, "start": start}
-        return evaluate_batches.__wrapped__(own, inputs, targets, rows, weights, **settings)
-
-    return jax.vmap(member)(variables, indices, mask)
+    member = partial(evaluate_batches, **settings)
+    axes = 0, None, None, 0, 0
+    return jax.vmap(member, axes)(variables, inputs, targets, indices, mask)
