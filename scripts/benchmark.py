@@ -70,8 +70,8 @@ class Config:
     """Images a step."""
     repeats: int = 20
     """Rounds, after the first, which are not counted."""
-    scan_steps: int = 4
-    """Steps in one scan."""
+    scan_steps: int = 16
+    """Steps in one call, where `fit` takes 50."""
     out: Path | None = None
     """Where to write what was measured, as JSON."""
     markdown: Path | None = None
@@ -227,7 +227,7 @@ def measured(config: Config) -> dict[str, object]:
         report["images"] = {name: IMAGES[name] for name in config.networks}
         report["steps"] = [row for name in config.networks for row in measure(config, name)]
     else:
-        sizes = (config.batch_size, config.image_size, config.repeats)
+        sizes = (config.batch_size, config.image_size, config.repeats, config.scan_steps)
         report["networks"] = [
             row for name in config.networks for row in measure_network(name, *sizes)
         ]

@@ -26,7 +26,7 @@ from cnnjax.training import TrainState, classification, create_state, train_step
 CLASSES, LEARNING_RATE, MOMENTUM = 10, 0.01, 0.9
 PAUSE = 0.02  # seconds between two measurements, for the thread pools to fall asleep
 MODES = ("forward", "step")
-LOOP, LOOP_STEPS = "step in a loop", 4  # as `fit` takes them: several in one call
+LOOP = "step in a loop"  # several steps in one call, as `fit` takes them
 
 
 class Program(NamedTuple):
@@ -80,7 +80,9 @@ def compiled(
     return Program(run, seconds, program.memory_analysis().temp_size_in_bytes, steps)
 
 
-def cnnjax_programs(name: str, shape: tuple[int, ...], stock: bool) -> dict[str, Program]:
+def cnnjax_programs(
+    name: str, shape: tuple[int, ...], scan_steps: int, stock: bool
+) -> dict[str, Program]:
     """The programs of a registered network, by mode."""
     network, (images, labels) = cnnjax.create(name, num_classes=CLASSES), batch(shape)
     optimizer = optax.sgd(LEARNING_RATE, momentum=MOMENTUM)
@@ -92,7 +94,7 @@ def cnnjax_programs(name: str, shape: tuple[int, ...], stock: bool) -> dict[str,
         return train_step(state, (images, labels), **settings)
 
     def loop(state: TrainState, images: jax.Array, labels: jax.Array) -> tuple:
-        return jax.lax.scan(lambda s, _: step(s, images, labels), state, None, LOOP_STEPS)
+        return jax.lax.scan(lambda s, _: step(s, images, labels), state, None, scan_steps)
 
     images, labels = jnp.asarray(images), jnp.asarray(labels)
     with stock_layers() if stock else nullcontext():
@@ -103,7 +105,7 @@ def cnnjax_programs(name: str, shape: tuple[int, ...], stock: bool) -> dict[str,
         if not stock:  # whose convolutions are many times slower inside loops
             state = create_state(some_variables(network, shape), optimizer, jax.random.key(1))
             data = state, images, labels
-            programs[LOOP] = compiled(loop, *data, carries=True, steps=LOOP_STEPS)
+            programs[LOOP] = compiled(loop, *data, carries=True, steps=scan_steps)
     return programs
 
 
@@ -129,11 +131,13 @@ def torch_programs(name: str, shape: tuple[int, ...]) -> dict[str, Program]:
     return {mode: Program(run) for mode, run in zip(MODES, functions, strict=True)}
 
 
-def implementations(name: str) -> dict[str, Callable[[str, tuple[int, ...]], dict[str, Program]]]:
+def implementations(
+    name: str, scan_steps: int
+) -> dict[str, Callable[[str, tuple[int, ...]], dict[str, Program]]]:
     """Who has a network of this name here."""
     makers = {
-        "cnnjax": partial(cnnjax_programs, stock=False),
-        "stock": partial(cnnjax_programs, stock=True),
+        "cnnjax": partial(cnnjax_programs, scan_steps=scan_steps, stock=False),
+        "stock": partial(cnnjax_programs, scan_steps=scan_steps, stock=True),
     }
     if find_spec("keras"):
         from keras_networks import APPLICATIONS
@@ -149,7 +153,7 @@ def implementations(name: str) -> dict[str, Callable[[str, tuple[int, ...]], dic
 
 
 def measure(
-    name: str, batch_size: int, image_size: int | None, repeats: int
+    name: str, batch_size: int, image_size: int | None, repeats: int, scan_steps: int
 ) -> list[dict[str, object]]:
     """One row for each implementation and mode of a network."""
     height, width, channels = cnnjax.create(name).image
@@ -158,7 +162,7 @@ def measure(
     shape = (batch_size, height, width, channels)
     programs = {
         (implementation, mode): program
-        for implementation, make in implementations(name).items()
+        for implementation, make in implementations(name, scan_steps).items()
         for mode, program in make(name, shape).items()
     }
     seconds: dict[tuple[str, str], list[float]] = {kind: [] for kind in programs}

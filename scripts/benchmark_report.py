@@ -147,8 +147,8 @@ def network_conditions(report: Report) -> str:
         f"Milliseconds a batch of {report['batch_size']} images, {images}: medians and quartiles "
         f"over {report['repeats']} rounds in which all take turns in one process, and the median "
         "ratio to cnnjax in the same round. Forward is evaluation, step is forward, backward and "
-        "the SGD update with momentum; in a loop: several steps are one call, as `fit` takes them. "
-        "XLA MiB: what XLA reserves for intermediate results. "
+        f"the SGD update with momentum; in a loop: {report['scan_steps']} steps are one call; "
+        "`fit` takes 50. XLA MiB: what XLA reserves for intermediate results. "
         f"Compile: tracing and compilation, once. {where(report)}"
     )
 

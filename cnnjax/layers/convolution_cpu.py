@@ -1,9 +1,9 @@
 """How a convolution and the gradient of its images are computed on the CPU.
 
-XLA hands a convolution to its fast library only in one spelling (NHWC images, HWIO kernels, images
-not dilated, no more outputs than inputs, more than 16 channels on one side), and that library
-divides the work among threads only along the width of the images. Both are facts of jaxlib 0.10;
-with another version what follows may be slower, but never wrong. So here
+XLA hands a convolution to its fast library, YNNPACK, only in one spelling (NHWC images, HWIO
+kernels, images not dilated, no more outputs than inputs, more than 16 channels on one side), and
+that library divides the work among threads only along the width of the images. Both are facts of
+jaxlib 0.10; with another version what follows may be slower, but never wrong. So here
 
   * where a kernel has one pixel, the convolution and its gradients are one matrix product each;
   * any other is written in that spelling, inside loops as well as outside;
@@ -15,11 +15,16 @@ with another version what follows may be slower, but never wrong. So here
 `python scripts/benchmark.py` measures what it gives.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from cnnjax.layers.windows import Pads
+
+Sums = TypeVar("Sums", jax.Array, list[jax.Array])
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -29,6 +34,9 @@ MULTIPLY_ADDS_PER_COPY = 48
 
 # With fewer channels on both sides than this, XLA's library leaves a convolution to slower code.
 LIBRARY_CHANNELS = 17
+
+# The numbers that the library computes at a time.
+VECTOR = 16
 
 # Up to this many channels of the images, and wherever windows lie apart, the gradient of the images
 # is made window by window.
@@ -49,14 +57,21 @@ def convolve(
     if pointwise(kernels.shape[:2], pads):
         return _product(images[:, :: strides[0], :: strides[1]], kernels[0, 0])
     kh, kw, c, o = kernels.shape
-    if c <= 4:  # with so few, computing some channels in vain is faster than the slower code
-        kernels = jnp.pad(kernels, ((0, 0), (0, 0), (0, 0), (0, max(0, LIBRARY_CHANNELS - o))))
-    width = kernels.shape[3]
+    width = _outputs_computed(c, o)
+    kernels = jnp.pad(kernels, ((0, 0), (0, 0), (0, 0), (0, width - o)))
     work = kh * kw * c * width / (c + width)
     in_library = max(c, width) >= LIBRARY_CHANNELS
     if strides == (1, 1) and in_library and work >= MULTIPLY_ADDS_PER_COPY:
         return _side_by_side(images, kernels, pads, dilation)[..., :o]
     return canonical(images, kernels, strides, pads, dilation)[..., :o]
+
+
+def _outputs_computed(c: int, o: int) -> int:
+    """Of a convolution of c channels with o outputs. Some are computed in vain where that is
+    faster: with few channels, and where the library would not fill its vectors."""
+    if c <= 4:
+        return max(o, LIBRARY_CHANNELS)
+    return VECTOR if c >= LIBRARY_CHANNELS and VECTOR // 2 < o < VECTOR else o
 
 
 def pointwise(window: tuple[int, int], pads: Pads) -> bool:
@@ -149,7 +164,8 @@ def _image_gradient_by_windows(
                 total += lax.pad(windows[:, :, :, u, v], zero, ((0, 0, 0), *places, (0, 0, 0)))
         return total.astype(gradient.dtype)
 
-    folded = lax.map(fold, in_batches(gradient, few)).reshape(-1, *size, c)
+    batches = gradient.reshape(-1, few, *gradient.shape[1:])
+    folded = lax.map(fold, batches).reshape(-1, *size, c)
     # Without the barrier XLA may add the windows up again in everything that reads their sum.
     return lax.optimization_barrier(folded)
 
@@ -163,9 +179,17 @@ def images_at_a_time(gradient: jax.Array, least: int = 4) -> int:
     return best if best >= 4 else n
 
 
-def in_batches(x: jax.Array, few: int) -> jax.Array:
-    """[N, ...] -> [N / few, few, ...]."""
-    return x.reshape(-1, few, *x.shape[1:])
+def over_batches(add: Callable[..., Sums], nothing: Sums, few: int, *arrays: jax.Array) -> Sums:
+    """nothing, then `sums = add(sums, *batch)` for each `few` examples of the arrays in turn.
+
+    Each batch is cut out inside the loop. Were the arrays [N / few, few, ...] before it, XLA would
+    compute them a second time in that shape.
+    """
+
+    def body(sums: Sums, i: jax.Array) -> tuple[Sums, None]:
+        return add(sums, *(lax.dynamic_slice_in_dim(x, i * few, few) for x in arrays)), None
+
+    return lax.scan(body, nothing, jnp.arange(len(arrays[0]) // few))[0]
 
 
 def of_sums(x: jax.Array) -> jnp.dtype:

@@ -10,14 +10,13 @@ of the kh kw c o sums is made once. `python scripts/benchmark.py` measures what 
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from cnnjax.layers.convolution_cpu import (
     LIBRARY_CHANNELS,
     canonical,
     images_at_a_time,
-    in_batches,
     of_sums,
+    over_batches,
     pointwise,
     rows,
     widened,
@@ -84,15 +83,12 @@ def _by_products(
         met = jnp.concatenate(met, 3).reshape(-1, len(shifts) * o)
         return jnp.matmul(columns(x, phase, count).T, met, preferred_element_type=dtype)
 
-    def add(
-        totals: list[jax.Array], batch: tuple[jax.Array, jax.Array]
-    ) -> tuple[list[jax.Array], None]:
-        x, dy = batch
+    def add(totals: list[jax.Array], x: jax.Array, dy: jax.Array) -> list[jax.Array]:
         x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-        return [t + product(x, dy, p) for t, p in zip(totals, by_phase, strict=True)], None
+        return [t + product(x, dy, p) for t, p in zip(totals, by_phase, strict=True)]
 
     nothing = [jnp.zeros((kw * c, len(us) * o), dtype) for us in by_phase.values()]
-    totals, _ = lax.scan(add, nothing, (in_batches(images, few), in_batches(gradient, few)))
+    totals = over_batches(add, nothing, few, images, gradient)
     found = {}
     for us, total in zip(by_phase.values(), totals, strict=True):
         found |= dict(zip(us, total.reshape(kw, c, len(us), o).transpose(2, 0, 1, 3), strict=True))
@@ -127,15 +123,14 @@ def _by_convolution(
     few = images_at_a_time(gradient, 4 if in_library else 32)
     dtype = of_sums(gradient)
 
-    def add(total: jax.Array, batch: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        x, dy = batch
+    def add(total: jax.Array, x: jax.Array, dy: jax.Array) -> jax.Array:
         image = x.reshape(few, -1).T.reshape(1, height, width * c, few)
         kernel = dy.transpose(1, 2, 0, 3)
         apart = (strides[0], strides[1] * c)
         y = canonical(image, kernel, (dilation[0], 1), widened(pads, c), apart, dtype)
         # What lies beyond belongs to rows and columns of the images that no window reaches.
-        return total + y[0, :kh, : span * c], None
+        return total + y[0, :kh, : span * c]
 
-    batches = (in_batches(images, few), in_batches(gradient, few))
-    total, _ = lax.scan(add, jnp.zeros((kh, span * c, gradient.shape[3]), dtype), batches)
+    nothing = jnp.zeros((kh, span * c, gradient.shape[3]), dtype)
+    total = over_batches(add, nothing, few, images, gradient)
     return total.reshape(kh, span, c, -1)[:, :: dilation[1]].astype(gradient.dtype)

@@ -19,6 +19,7 @@ CASES = {
     "one channel": ((4, 12, 11, 1), (5, 5, 1, 6), 1, 0),
     "three channels": ((3, 9, 10, 3), (5, 5, 3, 24), 1, 2),
     "few channels, strided": ((2, 15, 14, 3), (7, 7, 3, 8), 4, 0),
+    "outputs that fill no vector": ((4, 9, 8, 20), (5, 5, 20, 12), 1, 2),
     "a batch laid side by side": ((4, 9, 8, 24), (5, 5, 24, 64), 1, 2),
     "side by side, odd channels": ((3, 7, 9, 33), (3, 3, 33, 31), 1, 1),
     "side by side, uneven padding": ((4, 8, 7, 32), (5, 5, 32, 32), 1, ((0, 3), (1, 2))),
