@@ -245,5 +245,5 @@ def read_result(directory: Path) -> dict | None:
 
 
 def _digest(result: dict) -> str:
-    """Of the parts of a result that must be whole."""
-    return digest({name: result[name] for name in ("row", "identity", "curve") if name in result})
+    """Of everything else that a result holds."""
+    return digest({name: value for name, value in result.items() if name != "digest"})

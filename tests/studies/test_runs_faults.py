@@ -34,7 +34,13 @@ def flip(path: Path, place: int, bit: int = 0) -> None:
     path.write_bytes(content)
 
 
+def change_setting(path: Path) -> None:
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({**stored, "config": {**stored["config"], "seed": 12345}}))
+
+
 DAMAGES = {
+    "another setting": change_setting,
     "half-written": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
     "empty": lambda path: path.write_bytes(b""),
     "not text": lambda path: path.write_bytes(bytes(range(128, 256))),
@@ -64,7 +70,7 @@ def test_no_single_flipped_bit_of_a_result_changes_a_row(tmp_path_factory, data)
     path.parent.mkdir(parents=True, exist_ok=True)
     identity = folder.plan.identities["a"]
     stored = {"row": row, "identity": identity, "config": {"n": 1, "name": "alexnet"}}
-    stored["digest"] = runs_module.digest({"row": row, "identity": identity})
+    stored["digest"] = runs_module.digest(stored)
     path.write_text(json.dumps(stored, indent=1))
     assert folder.finished("a") == row
     place = data.draw(st.integers(0, path.stat().st_size - 1))
