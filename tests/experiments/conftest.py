@@ -15,7 +15,10 @@ from cnnjax.data.randomness import stream
 
 SMOKE_BY_CI = tuple(
     f"test_{name}.py"
-    for name in ("augmentation", "initialization", "little_data", "optimizers", "translation")
+    for name in (
+        *("augmentation", "batch_norm", "initialization", "little_data", "optimizers"),
+        "translation",
+    )
 )
 """Whose whole smoke form is for `-m slow`: .ci/run goes through every one on the command line, and
 those of the other studies show here that a study leaves its files and is not done twice."""

@@ -14,7 +14,7 @@ from cnnjax.studies.runs import Folder
 
 
 @pytest.fixture(scope="module")
-def small(tiny, tmp_path_factory):
+def finished(tiny, tmp_path_factory):
     """The shortest form of figure 1, in this process."""
     out = tmp_path_factory.mktemp("study") / "out"
     config = Config(dataset=f"npz:{tiny}", smoke=True, parts=("figure1",), out=out)
@@ -127,21 +127,21 @@ def test_one_part_alone_has_its_own_panels_and_claims():
     assert len(visible) == 3
 
 
-def test_the_smoke_form_gives_rows_curves_and_a_figure(small):
-    rows, curves = (read_results(small.out / f"{name}.csv") for name in ("results", "curves"))
+def test_the_smoke_form_gives_rows_curves_and_a_figure(finished):
+    rows, curves = (read_results(finished.out / f"{name}.csv") for name in ("results", "curves"))
     assert [row["run"] for row in rows] == [
         f"figure1-{kind}-seed{seed}" for kind in ("plain", "bn") for seed in (0, 1)
     ]
     assert all((row["batch_accuracy"] is not None) == bool(row["normalised"]) for row in rows)
     assert len(curves) == 4 * 3
     assert all(point["p15"] <= point["p50"] <= point["p85"] for point in curves)
-    assert (small.out / "figure.svg").exists()
+    assert (finished.out / "figure.svg").exists()
 
 
-def test_the_same_command_finds_all_runs_finished(small):
-    study = declare(shrink(small))
-    rows = Folder(study.plan, small.out, study.perform).rows()
-    assert rows == read_results(small.out / "results.csv")
+def test_the_same_command_finds_all_runs_finished(finished):
+    study = declare(shrink(finished))
+    rows = Folder(study.plan, finished.out, study.perform).rows()
+    assert rows == read_results(finished.out / "results.csv")
     assert len(rows) == len(study.plan)
 
 

@@ -22,7 +22,7 @@ WIDE = MLP(num_classes=10, hidden=(300, 200))
 
 
 @pytest.fixture(scope="module")
-def small(tiny, tmp_path_factory):
+def finished(tiny, tmp_path_factory):
     """The smoke form of the study, in this process."""
     out = tmp_path_factory.mktemp("study") / "out"
     config = Config(dataset=f"npz:{tiny}", smoke=True, out=out)
@@ -161,18 +161,18 @@ def test_a_slope_is_taken_as_far_as_there_are_numbers():
     assert slope([None, 1.0, 2.0]) is None
 
 
-def test_the_smoke_form_gives_rows_curves_and_a_figure(small):
-    rows, curves = (read_results(small.out / f"{name}.csv") for name in ("results", "curves"))
+def test_the_smoke_form_gives_rows_curves_and_a_figure(finished):
+    rows, curves = (read_results(finished.out / f"{name}.csv") for name in ("results", "curves"))
     assert len(rows) == 3 * 4 * 2
     assert len(curves) == 2 * len(rows)
     assert {row["initialiser"] for row in rows} == set(INITIALISERS)
-    assert (small.out / "figure.svg").exists()
+    assert (finished.out / "figure.svg").exists()
 
 
-def test_the_same_command_finds_all_runs_finished(small):
-    study = declare(shrink(small))
-    rows = Folder(study.plan, small.out, study.perform).rows()
-    assert rows == read_results(small.out / "results.csv")
+def test_the_same_command_finds_all_runs_finished(finished):
+    study = declare(shrink(finished))
+    rows = Folder(study.plan, finished.out, study.perform).rows()
+    assert rows == read_results(finished.out / "results.csv")
     assert len(rows) == len(study.plan)
 
 

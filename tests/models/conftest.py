@@ -46,12 +46,12 @@ SIBLINGS = {
 }
 DEEP = {
     *("densenet121", "densenet_bc_100_12", "efficientnet_b0", "googlenet", "inception_v3"),
-    *("mobilenet", "resnet50", "resnet50v2", "resnext50_32x4d", "xception"),
+    *("mobilenet", "mobilenet_v2", "resnet50", "resnet50v2", "resnext50_32x4d", "xception"),
 }
 """Whose ledger takes longest; their counts and shapes have tests of their own."""
 LONG_TO_TRACE = {
     *("densenet161", "densenet169", "densenet201", "nasnet_large", "nasnet_mobile", "resnet152"),
-    *("resnet152v2", *(f"efficientnet_b{i}" for i in range(2, 8))),
+    *("resnet152v2", "resnext101_64x4d", *(f"efficientnet_b{i}" for i in range(1, 8))),
 }
 """Of each of these even the count of its parameters takes 2 to 10 seconds."""
 FROM_THE_REGISTRY = {
