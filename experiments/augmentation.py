@@ -40,7 +40,7 @@ from augmentation_report import COLUMNS, CURVE_COLUMNS, judge_all, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
+from cnnjax.command import POSITIVE, REPETITIONS, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -136,7 +136,7 @@ def check(config: Config) -> None:
     """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
     check_numbers(
         config,
-        seeds=at_least(1),
+        seeds=REPETITIONS,
         small=Allowed("a part, between 0 and 1", lambda x: 0 < x < 1),
         batch_size=at_least(1),
         learning_rate=POSITIVE,

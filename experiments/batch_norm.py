@@ -37,7 +37,7 @@ from batch_norm_report import judge_all, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import POSITIVE, at_least, check_numbers, unset
+from cnnjax.command import POSITIVE, REPETITIONS, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -120,7 +120,7 @@ def check(config: Config) -> None:
     """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
     check_numbers(
         config,
-        seeds=at_least(1),
+        seeds=REPETITIONS,
         steps=at_least(1),
         batch_size=at_least(1),
         conv_steps=at_least(1),

@@ -46,7 +46,7 @@ from dropout_report import judge, line_of, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
+from cnnjax.command import POSITIVE, REPETITIONS, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -169,7 +169,7 @@ def check(config: Config) -> None:
     """Refuses numbers and names that cannot be."""
     check_numbers(
         config,
-        seeds=at_least(1),
+        seeds=REPETITIONS,
         steps=at_least(1),
         batch_size=at_least(1),
         width=POSITIVE,

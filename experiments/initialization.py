@@ -36,7 +36,7 @@ from initialization_report import judge_all, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import POSITIVE, at_least, check_numbers, unset
+from cnnjax.command import POSITIVE, REPETITIONS, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -109,7 +109,7 @@ def check(config: Config) -> None:
     check_numbers(
         config,
         width=at_least(1),
-        seeds=at_least(1),
+        seeds=REPETITIONS,
         steps=at_least(1),
         batch_size=at_least(1),
         learning_rate=POSITIVE,

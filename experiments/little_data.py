@@ -48,7 +48,7 @@ from little_data_report import COLUMNS, CURVE_COLUMNS, judge_all, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
+from cnnjax.command import POSITIVE, REPETITIONS, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -145,7 +145,7 @@ def check(config: Config) -> None:
     """Refuses numbers and names that cannot be; paths are refused where they are looked up."""
     check_numbers(
         config,
-        seeds=at_least(1),
+        seeds=REPETITIONS,
         source_steps=at_least(1),
         steps=at_least(1),
         convnet_steps=at_least(1),

@@ -40,7 +40,7 @@ from optimizers_rules import USUAL_RATES
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import at_least, check_numbers, unset
+from cnnjax.command import REPETITIONS, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError, did_you_mean
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -129,7 +129,7 @@ def check(config: Config) -> None:
     """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
     check_numbers(
         config,
-        seeds=at_least(1),
+        seeds=REPETITIONS,
         walk_steps=at_least(1),
         steps=at_least(1),
         batch_size=at_least(1),

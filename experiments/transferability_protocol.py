@@ -51,8 +51,6 @@ class Protocol:
         Raises:
           CnnjaxError: anything in it that cannot be, before anything is computed.
         """
-        if splits < 1:
-            raise CnnjaxError(f"--splits is {splits}; give at least 1")
         self.recipe = recipe
         self.data = load(recipe.dataset, image_size=recipe.image_size)
         self.fingerprint = (

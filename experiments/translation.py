@@ -37,7 +37,7 @@ from translation_report import COLUMNS, CURVE_COLUMNS, judge_all, summarise
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
+from cnnjax.command import POSITIVE, REPETITIONS, Allowed, at_least, check_numbers, unset
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
 from cnnjax.studies.study import Report, Study, StudyConfig, conduct, from_flags, smoke_folder
@@ -125,7 +125,7 @@ def check(config: Config) -> None:
         stack_features=at_least(1),
         reach=Allowed("1 or more, below --canvas", lambda n: 1 <= n < config.canvas),
         probes=at_least(1),
-        seeds=at_least(1),
+        seeds=REPETITIONS,
         batch_size=at_least(1),
         learning_rate=POSITIVE,
     )

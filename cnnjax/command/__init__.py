@@ -63,6 +63,10 @@ def main(
     except BrokenPipeError:  # whoever read the output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:  # it concerns no path that a user could mend
+            raise
+        _fail(f"cannot use {str(error.filename)!r} ({error.strerror}); check the path")
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -92,6 +96,8 @@ def at_least(least: int) -> Allowed:
 
 
 POSITIVE = Allowed("more than 0", lambda x: 0 < x < inf)
+REPETITIONS = Allowed("from 1 to 1000", lambda x: 1 <= x <= 1000)
+"""Of each run of a study: all are planned before the first begins."""
 
 
 def check_numbers(config: object, **allowed: Allowed) -> None:

@@ -1,6 +1,7 @@
 """Weights with the network they belong to and what pictures must become for it."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,7 +96,8 @@ def load(
 
 def _is_path(weights: str | Path) -> bool:
     """Whether it is meant as one: a name of something published has no suffix of a file."""
-    if isinstance(weights, Path) or Path(weights).expanduser().is_file():
+    # Path.is_file raises for a name that is too long or in a folder that may not be read.
+    if isinstance(weights, Path) or os.path.isfile(os.path.expanduser(weights)):
         return True
     return weights.lower().endswith(SUFFIXES)
 

@@ -5,7 +5,7 @@ import io
 import random
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -215,14 +215,14 @@ class Accepted(Exception):  # noqa: N818
     """The flags have been read and found possible: the work would begin."""
 
 
-def odd_flags(script: ModuleType, rng: random.Random) -> object:
+def odd_flags(script: ModuleType, always: Sequence[str], rng: random.Random) -> object:
     """A command line with up to three flags that are odd, up to where its work would begin."""
 
     def begin(*_: object) -> None:
         raise Accepted
 
     script.claim_folder = study.claim_folder = begin
-    usual = ["--dataset", "digits", "--network", "mlp", "--out", "/nonexistent/out"]
+    usual = [*always, "--out", "/nonexistent/out"]
     for field in rng.sample(fields(script.Config), rng.randint(1, 3)):
         if field.name in ("out", "list", "smoke", "only"):
             continue

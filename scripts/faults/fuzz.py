@@ -31,10 +31,22 @@ MEMORY = 3 * 2**30
 """Bytes of address space that reading may take, beyond what the libraries have."""
 SHOWN = 12
 """Inputs of a kind that are kept where a reader did something else."""
-SCRIPTS = {"train.py": "train", "transferability.py": "transferability"}
+DIGITS = ("--dataset", "digits")
+SCRIPTS = {
+    "train": (*DIGITS, "--network", "mlp"),
+    "transferability": (*DIGITS, "--network", "mlp"),
+    "dropout": DIGITS,
+    "batch_norm": DIGITS,
+    "augmentation": (),
+    "optimizers": (),
+    "initialization": DIGITS,
+    "translation": DIGITS,
+    "little_data": (),
+}
+"""What has flags, and those that it always gets, so that it begins soon."""
 OTHERS = {
     "names of folders and files": 0.25,
-    **{f"flags of {name}": 0.1 for name in SCRIPTS},
+    **{f"flags of {name}.py": 0.1 for name in SCRIPTS},
 }
 """Inputs that are no files, and the share of what is asked for."""
 
@@ -96,11 +108,12 @@ def try_files(kind: Kind, inputs: int, seed: int, folder: Path) -> dict[str, obj
 def try_others(name: str, inputs: int, seed: int, folder: Path) -> dict[str, object]:
     """Odd names, or odd flags of a script."""
     count = max(1, int(inputs * OTHERS[name]))
-    if name not in (flags := {f"flags of {script}": SCRIPTS[script] for script in SCRIPTS}):
+    if not name.startswith("flags of "):
         return _tried(name, lambda rng: odd_folder(folder / "input", rng), count, seed, folder)
     sys.path.append(str(ROOT / "experiments"))
-    script = importlib.import_module(flags[name])
-    return _tried(name, lambda rng: odd_flags(script, rng), count, seed, folder)
+    chosen = name.removeprefix("flags of ").removesuffix(".py")
+    script = importlib.import_module(chosen)
+    return _tried(name, lambda rng: odd_flags(script, SCRIPTS[chosen], rng), count, seed, folder)
 
 
 def _tried(

@@ -157,9 +157,17 @@ def test_after_a_command_ctrl_c_is_what_it_was(monkeypatch):
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_our_own_mistakes_keep_their_traceback(monkeypatch):
-    with pytest.raises(ZeroDivisionError):
-        call(monkeypatch, failing(ZeroDivisionError()))
+def test_a_path_that_the_system_refuses_is_one_line_and_status_2(monkeypatch, capsys, tmp_path):
+    long = tmp_path / ("a" * 500)
+    assert call(monkeypatch, lambda config: long.stat()) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: cannot use '{long}' (File name too long); check the path\n"
+
+
+@pytest.mark.parametrize("mistake", [ZeroDivisionError(), OSError(5, "of no path")])
+def test_our_own_mistakes_keep_their_traceback(monkeypatch, mistake):
+    with pytest.raises(type(mistake)):
+        call(monkeypatch, failing(mistake))
 
 
 @pytest.mark.parametrize("arguments", [["--sise", "7"], ["--size", "big"], ["--size"], ["x"]])

@@ -88,6 +88,8 @@ def test_names_that_are_nothing_are_told_what_there_is():
         pretrained.load("mobilenet", "kears")
     with pytest.raises(CnnjaxError, match=r"there is no file 'away.h5'"):
         pretrained.load("mobilenet", "away.h5")
+    with pytest.raises(CnnjaxError, match="there are no weights 'aaaa"):
+        pretrained.load("mobilenet", "a" * 500)  # longer than a file's name can be
     with pytest.raises(CnnjaxError, match="no weights are published for 'lenet5'"):
         pretrained.load("lenet5", "keras")
 
