@@ -63,9 +63,9 @@ class Config:
     """Measure the training step of cnnjax against stock Flax and PyTorch."""
 
     networks: tuple[str, ...] = tuple(IMAGES)
-    """Which: alexnet_small and lenet5 with scans and memory, or any other registered ones."""
+    """Which: alexnet_small and lenet5 with scans and memory, or any registered ones."""
     image_size: int | None = None
-    """Height and width of the images of the others; the paper's by default."""
+    """Height and width of the images; the paper's by default. With it, any are measured alike."""
     batch_size: int = 128
     """Images a step."""
     repeats: int = 20
@@ -223,7 +223,7 @@ def measured(config: Config) -> dict[str, object]:
     load = os.getloadavg()[0]
     fields = ("batch_size", "repeats", "scan_steps")
     report = surroundings(load) | {field: getattr(config, field) for field in fields}
-    if config.networks[0] in IMAGES:
+    if config.image_size is None and config.networks[0] in IMAGES:
         report["images"] = {name: IMAGES[name] for name in config.networks}
         report["steps"] = [row for name in config.networks for row in measure(config, name)]
     else:
@@ -238,17 +238,16 @@ def check(config: Config) -> None:
     """Raises CnnjaxError where the command line asks for what is not measured."""
     for name in config.networks:
         image = cnnjax.create(name).image
-        if name not in IMAGES and config.image_size is not None:
+        if config.image_size is not None:
             image = (config.image_size, config.image_size, image[2])
         check_takes(cnnjax.create(name, num_classes=CLASSES), image)
-    others = [name for name in config.networks if name not in IMAGES]
-    if len(others) not in (0, len(config.networks)) or not config.networks:
+    others = len([name for name in config.networks if name not in IMAGES])
+    mixed = config.image_size is None and others not in (0, len(config.networks))
+    if mixed or not config.networks:
         raise CnnjaxError(
-            f"--networks is {' '.join(config.networks) or 'empty'}; {' and '.join(IMAGES)} are "
-            "measured together, the others in a command of their own"
+            f"--networks is {' '.join(config.networks) or 'empty'}; {' and '.join(IMAGES)} have "
+            "images of their own; give --image-size, or the others in a command of their own"
         )
-    if config.image_size is not None and not others:
-        raise CnnjaxError(f"{', '.join(IMAGES)} have their own image size; leave --image-size out")
     if min(config.batch_size, config.scan_steps) < 1 or config.repeats < 2:
         raise CnnjaxError("give --batch-size and --scan-steps of at least 1, --repeats of 2")
 

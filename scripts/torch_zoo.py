@@ -74,11 +74,6 @@ def resnet_bottlenecks(classes: int, width: int, groups: int) -> nn.Module:
     return nn.Sequential(*layers, *head(inputs, classes))
 
 
-def vgg11(classes: int) -> nn.Module:
-    """Of any image size, as ours: PyTorch infers what fc6 takes at the first call."""
-    return torch_network(cnnjax.create("vgg11", num_classes=classes))
-
-
 def mobilenet(classes: int) -> nn.Module:
     layers, inputs = [*conv_norm(3, 32, 3, 2), nn.ReLU6()], 32
     for maps, stride in TABLE_1:
@@ -128,14 +123,21 @@ def efficientnet_b0(classes: int) -> nn.Module:
     return nn.Sequential(*layers, *conv_norm(inputs, 1280, 1), nn.SiLU(), *head(1280, classes))
 
 
+def sequence(classes: int, name: str) -> nn.Module:
+    """A network whose layers follow each other, of any image size as ours: PyTorch infers what the
+    first dense layer takes at the first call."""
+    return torch_network(cnnjax.create(name, num_classes=classes))
+
+
 ZOO: dict[str, Callable[[int], nn.Module]] = {
+    "alexnet_small": partial(sequence, name="alexnet_small"),
     "efficientnet_b0": efficientnet_b0,
     "mobilenet": mobilenet,
     "resnet20": partial(resnet_cifar, blocks=3),
     "resnet50": partial(resnet_bottlenecks, width=64, groups=1),
     "resnet56": partial(resnet_cifar, blocks=9),
     "resnext50_32x4d": partial(resnet_bottlenecks, width=128, groups=32),
-    "vgg11": vgg11,
+    "vgg11": partial(sequence, name="vgg11"),
 }
 
 

@@ -7,6 +7,8 @@ jaxlib 0.10; with another version what follows may be slower, but never wrong. S
 
   * where a kernel has one pixel, the convolution and its gradients are one matrix product each;
   * any other is written in that spelling, inside loops as well as outside;
+  * of images with few channels two or four neighbouring columns are one, with as many times the
+    channels and the outputs;
   * where it pays, the images of a batch are laid side by side into one wide image, pixel by
     pixel, and the kernel is dilated by the number of images: nothing is computed in vain;
   * the gradients are made for a few images at a time, so that what they hold stays in the cache;
@@ -57,6 +59,8 @@ def convolve(
     if pointwise(kernels.shape[:2], pads):
         return _product(images[:, :: strides[0], :: strides[1]], kernels[0, 0])
     kh, kw, c, o = kernels.shape
+    if strides == dilation == (1, 1) and c <= 4 and o < LIBRARY_CHANNELS <= 4 * o:
+        return _columns_together(images, kernels, pads, 2 if 2 * o >= LIBRARY_CHANNELS else 4)
     width = _outputs_computed(c, o)
     kernels = jnp.pad(kernels, ((0, 0), (0, 0), (0, 0), (0, width - o)))
     work = kh * kw * c * width / (c + width)
@@ -64,6 +68,23 @@ def convolve(
     if strides == (1, 1) and in_library and work >= MULTIPLY_ADDS_PER_COPY:
         return _side_by_side(images, kernels, pads, dilation)[..., :o]
     return canonical(images, kernels, strides, pads, dilation)[..., :o]
+
+
+def _columns_together(images: jax.Array, kernels: jax.Array, pads: Pads, m: int) -> jax.Array:
+    """m neighbouring columns are one, with m times the channels and the outputs. Kernel j of the m
+    begins j columns further right, and is zero where the others reach further than it."""
+    n, height, width, c = images.shape
+    kh, kw, _, o = kernels.shape
+    across = -(-(m + kw - 1) // m)  # of the columns of columns
+    outputs = width + sum(pads[1]) - kw + 1
+    right = (-(-outputs // m) + across - 1) * m - pads[1][0] - width
+    images = jnp.pad(images, ((0, 0), (0, 0), (pads[1][0], right), (0, 0)))
+    spare = across * m - kw
+    shifted = [jnp.pad(kernels, ((0, 0), (j, spare - j), (0, 0), (0, 0))) for j in range(m)]
+    wide = jnp.stack(shifted, 3).reshape(kh, across, m * c, m * o)
+    together = images.reshape(n, height, -1, m * c)
+    y = convolve(together, wide, (1, 1), (pads[0], (0, 0)), (1, 1))
+    return y.reshape(n, y.shape[1], -1, o)[:, :, :outputs]
 
 
 def _outputs_computed(c: int, o: int) -> int:
@@ -142,9 +163,9 @@ def _image_gradient_by_windows(
     dilation: tuple[int, int],
 ) -> jax.Array:
     """The gradient of every window by itself, then all of them added where they lie."""
-    _, height, width, o = gradient.shape
+    n, height, width, o = gradient.shape
     kh, kw, c, _ = kernels.shape
-    few = images_at_a_time(gradient)
+    few = divisor(n, max(4, PIXELS_AT_A_TIME // (height * width)))
     dtype = of_sums(gradient)
     weights = kernels.reshape(-1, o).T
 
@@ -170,13 +191,10 @@ def _image_gradient_by_windows(
     return lax.optimization_barrier(folded)
 
 
-def images_at_a_time(gradient: jax.Array, least: int = 4) -> int:
-    """A divisor of the number of images: `least`, or as many as PIXELS_AT_A_TIME; all of the
-    images where there is no divisor of 4 or more."""
-    n, height, width, _ = gradient.shape
-    wanted = min(n, max(least, PIXELS_AT_A_TIME // (height * width)))
-    best = max(d for d in range(1, wanted + 1) if n % d == 0)
-    return best if best >= 4 else n
+def divisor(n: int, wanted: int, least: int = 4) -> int:
+    """The largest from `least` to `wanted` that divides n; otherwise the next larger, or n."""
+    enough = [d for d in range(1, n + 1) if n % d == 0 and d >= least] or [n]
+    return max((d for d in enough if d <= wanted), default=enough[0])
 
 
 def over_batches(add: Callable[..., Sums], nothing: Sums, few: int, *arrays: jax.Array) -> Sums:

@@ -8,13 +8,16 @@ windows, kh o of them, has the same numbers in it: x is copied kw times and dy k
 of the kh kw c o sums is made once. `python scripts/benchmark.py` measures what it gives.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from cnnjax.layers.convolution_cpu import (
     LIBRARY_CHANNELS,
+    PIXELS_AT_A_TIME,
     canonical,
-    images_at_a_time,
+    divisor,
     of_sums,
     over_batches,
     pointwise,
@@ -26,9 +29,13 @@ from cnnjax.layers.windows import Pads
 # With fewer channels of the images, or rows of the gradient, a product costs more than it saves.
 LEAST_CHANNELS, LEAST_ROWS = 5, 8
 
-# Pixels of the gradient in one product: from the least on it keeps both cores at work, and up to
-# the most what it reads stays in the cache.
-LEAST_PIXELS, MOST_PIXELS = 1024, 4096
+# As many sums the fast library makes at least as quickly in a convolution as in a product for which
+# a quarter of the rows more are computed.
+MOST_SUMS = 2**16
+
+# Pixels of the gradient in one product keep both cores at work from the least on; beyond that, the
+# numbers which it reads stay in the cache.
+LEAST_PIXELS, MOST_NUMBERS = 1024, 2**19
 
 
 def kernel_gradient(
@@ -45,8 +52,12 @@ def kernel_gradient(
         sums = jnp.matmul(x.T, dy, preferred_element_type=of_sums(gradient))
         return sums[None, None].astype(gradient.dtype)
     large = images.shape[3] >= LEAST_CHANNELS and gradient.shape[1] >= LEAST_ROWS
-    form = _by_products if large else _by_convolution
-    return form(images, gradient, window, strides, pads, dilation)
+    in_vain = (window[0] - 1) * dilation[0]  # rows that a product has more than the gradient
+    sums = math.prod(window) * images.shape[3] * gradient.shape[3]
+    in_library = strides == (1, 1) and gradient.shape[3] >= LIBRARY_CHANNELS and sums <= MOST_SUMS
+    if large and not (in_library and 4 * in_vain >= gradient.shape[1]):
+        return _by_products(images, gradient, window, strides, pads, dilation)
+    return _by_convolution(images, gradient, window, strides, pads, dilation)
 
 
 def _by_products(
@@ -60,11 +71,14 @@ def _by_products(
     """One product for each row of pixels within a stride: of the windows' rows u that begin there,
     u d = s a + phase, row i of dy meets row i + a of the images."""
     (kh, kw), c, dtype = window, images.shape[3], of_sums(gradient)
-    _, height, width, o = gradient.shape
-    few = _images_in_a_product(gradient)
+    n, height, width, o = gradient.shape
     by_phase: dict[int, list[int]] = {}
     for u in range(kh):
         by_phase.setdefault(u * dilation[0] % strides[0], []).append(u)
+    met = max(map(len, by_phase.values()))
+    numbers = (height + (kh - 1) * dilation[0] // strides[0]) * width * (kw * c + met * o)
+    least = -(-LEAST_PIXELS // (height * width))
+    few = divisor(n, max(least, MOST_NUMBERS // numbers), least)
 
     def columns(x: jax.Array, phase: int, count: int) -> jax.Array:
         """[few, ...] -> [few count width, kw c]: of `count` rows, the pixels under each v."""
@@ -95,14 +109,6 @@ def _by_products(
     return jnp.stack([found[u] for u in range(kh)]).astype(gradient.dtype)
 
 
-def _images_in_a_product(gradient: jax.Array) -> int:
-    """A divisor of the number of images that suits the product; all where there is none."""
-    n, height, width, _ = gradient.shape
-    most = max(1, MOST_PIXELS // (height * width))
-    best = max(d for d in range(1, min(n, most) + 1) if n % d == 0)
-    return best if best * height * width >= LEAST_PIXELS else n
-
-
 def _by_convolution(
     images: jax.Array,
     gradient: jax.Array,
@@ -114,13 +120,17 @@ def _by_convolution(
     """A convolution too, of one image whose channels are the batch with a kernel as large as the
     gradient. The image's columns and channels share the axis along which threads divide the work;
     so of a dilated kernel the columns in between are computed too, and left out."""
-    _, height, width, c = images.shape
+    n, height, width, c = images.shape
     kh, kw = window
     span = (kw - 1) * dilation[1] + 1
     # The images are the channels here: where the outputs are not as many as the library asks for,
-    # the images must be. With the few channels of an image it does not pay.
-    in_library = gradient.shape[3] >= LIBRARY_CHANNELS or c <= 4
-    few = images_at_a_time(gradient, 4 if in_library else 32)
+    # the images must be. With the few channels of an image it does not pay. With many channels and
+    # outputs it is faster the fewer they are, down to two pixels for each row of the sums.
+    pixels = math.prod(gradient.shape[1:3])
+    if c > 4 and gradient.shape[3] >= LIBRARY_CHANNELS:
+        few = divisor(n, max(4, 2 * kh * kw * c // pixels))
+    else:
+        few = divisor(n, max(4 if c <= 4 else 32, PIXELS_AT_A_TIME // pixels))
     dtype = of_sums(gradient)
 
     def add(total: jax.Array, x: jax.Array, dy: jax.Array) -> jax.Array:

@@ -16,8 +16,10 @@ from cnnjax.layers.windows import resolve_padding
 
 # (images, kernels, stride, padding): one or more for each way in which the CPU computes it
 CASES = {
-    "one channel": ((4, 12, 11, 1), (5, 5, 1, 6), 1, 0),
+    "one channel, four columns as one": ((4, 12, 11, 1), (5, 5, 1, 6), 1, 0),
     "three channels": ((3, 9, 10, 3), (5, 5, 3, 24), 1, 2),
+    "two columns as one": ((3, 9, 10, 3), (5, 5, 3, 12), 1, 2),
+    "two columns as one, uneven padding": ((4, 8, 7, 4), (4, 3, 4, 9), 1, ((0, 3), (1, 2))),
     "few channels, strided": ((2, 15, 14, 3), (7, 7, 3, 8), 4, 0),
     "outputs that fill no vector": ((4, 9, 8, 20), (5, 5, 20, 12), 1, 2),
     "a batch laid side by side": ((4, 9, 8, 24), (5, 5, 24, 64), 1, 2),

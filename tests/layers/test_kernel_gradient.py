@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cnnjax.layers import convolution_cpu
 from cnnjax.layers import kernel_gradient_cpu as on_cpu
 
 GEOMETRIES = {  # window, strides, pads, dilation
@@ -48,12 +49,22 @@ def test_both_forms_are_the_textbooks_sum(name, form):
     np.testing.assert_allclose(dw, textbook(x, dy, *GEOMETRIES[name]), rtol=1e-5, atol=1e-4)
 
 
-def test_products_take_several_images_at_a_time_and_none_is_left_out():
+@pytest.mark.parametrize(
+    ("images", "filters", "at_a_time"),
+    [(96, 5, 96), (11, 5, 11), (48, 60, 24), (48, 600, 16), (34, 600, 17)],
+)
+def test_a_product_keeps_the_cores_at_work_and_its_numbers_in_the_cache(
+    monkeypatch, images, filters, at_a_time
+):
     geometry = GEOMETRIES["3 x 3"]
-    x, dy = example(*geometry, images=96)
-    assert on_cpu._images_in_a_product(dy) == 48  # of 72 pixels each
-    dw = on_cpu.kernel_gradient(jnp.asarray(x), jnp.asarray(dy), *geometry)
-    np.testing.assert_allclose(dw, textbook(x, dy, *geometry), rtol=1e-5, atol=1e-4)
+    x, dy = example(*geometry, filters=filters, images=images)  # 72 pixels an image
+    taken = []
+    monkeypatch.setattr(
+        on_cpu, "over_batches", lambda *a: taken.append(a[2]) or convolution_cpu.over_batches(*a)
+    )
+    dw = on_cpu._by_products(jnp.asarray(x), jnp.asarray(dy), *geometry)
+    assert taken == [at_a_time]
+    np.testing.assert_allclose(dw, textbook(x, dy, *geometry), rtol=1e-5, atol=1e-3)
 
 
 def test_sums_of_bfloat16_are_made_in_float32():
@@ -63,6 +74,16 @@ def test_sums_of_bfloat16_are_made_in_float32():
     assert dw.dtype == jnp.bfloat16
     exact = textbook(*(np.asarray(a, np.float32) for a in (x, dy)), *geometry)
     np.testing.assert_allclose(np.asarray(dw, np.float32), exact, rtol=2**-8, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("rows", "filters", "dots"), [(8, 32, 0), (9, 32, 1), (8, 16, 1), (8, 2048, 1)]
+)
+def test_the_library_makes_few_sums_of_few_rows_in_a_convolution(rows, filters, dots):
+    x = jax.ShapeDtypeStruct((4, rows, 8, 6), jnp.float32)
+    dy = jax.ShapeDtypeStruct((4, rows, 8, filters), jnp.float32)
+    program = jax.make_jaxpr(lambda x, dy: on_cpu.kernel_gradient(x, dy, *GEOMETRIES["3 x 3"]))
+    assert str(program(x, dy)).count("dot_general") == dots
 
 
 @pytest.mark.parametrize(("channels", "rows", "dots"), [(6, 9, 1), (3, 9, 0), (6, 4, 0)])
