@@ -58,7 +58,7 @@ def test_the_plan_has_every_arm_with_every_seed(config, capsys):
         ({"architectures": ("3-1024",)}, "'3-1024' is no network; give layers x units"),
         ({"rates": (0.0,)}, "--rates is 0.0, which cannot be; give probabilities"),
         ({"width": 0.0}, "--width is 0.0, which cannot be; give more than 0"),
-        ({"seeds": 0}, "--seeds is 0, which cannot be; give at least 1"),
+        ({"seeds": 0}, "--seeds is 0, which cannot be; give from 1 to 1000"),
         ({"learning_rate": float("nan")}, "--learning-rate is nan, which cannot be"),
         ({"train_images": 0}, "--train-images is 0, which cannot be; give at least 1"),
         ({"train_images": 121}, "121 training images cannot be drawn"),

@@ -207,7 +207,7 @@ def test_a_tuned_rate_at_the_end_of_the_grid_is_marked():
     ("change", "words"),
     [
         ({"rates": 4}, "--rates is 4, and the usual rate is in the middle; give an odd number"),
-        ({"seeds": 0}, "--seeds is 0, which cannot be; give at least 1"),
+        ({"seeds": 0}, "--seeds is 0, which cannot be; give from 1 to 1000"),
         ({"walk_steps": -1}, "--walk-steps is -1, which cannot be"),
         ({"optimizers": ("agadrad",)}, "there is no optimizer 'agadrad'; there are sgd, .*adagrad"),
         ({"batch_size": 1000}, "--batch-size is 1000, and there are 108 training images"),
