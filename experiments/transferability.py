@@ -34,7 +34,7 @@ from transferability_report import COLUMNS, judge, summarise, with_changes
 from tyro.conf import arg
 
 from cnnjax import command
-from cnnjax.command import POSITIVE, REPETITIONS, Allowed, at_least, check_numbers, unset
+from cnnjax.command import POSITIVE, Allowed, at_least, check_numbers, unset
 from cnnjax.errors import CnnjaxError
 from cnnjax.studies.figures import data_title
 from cnnjax.studies.runs import Row
@@ -146,7 +146,6 @@ def check(config: Config) -> None:
     """Refuses numbers that cannot be; names and paths are refused where they are looked up."""
     check_numbers(
         config,
-        splits=REPETITIONS,
         batch_size=at_least(1),
         learning_rate=POSITIVE,
         weight_decay=at_least(0),

@@ -6,6 +6,7 @@ import optax
 from transferability_halves import Half, Recipe, make_halves
 
 import cnnjax
+from cnnjax.command import REPETITIONS
 from cnnjax.data import load
 from cnnjax.errors import CnnjaxError
 from cnnjax.models import check_takes
@@ -51,6 +52,8 @@ class Protocol:
         Raises:
           CnnjaxError: anything in it that cannot be, before anything is computed.
         """
+        if not REPETITIONS.includes(splits):
+            raise CnnjaxError(f"--splits is {splits}, which cannot be; give {REPETITIONS.words}")
         self.recipe = recipe
         self.data = load(recipe.dataset, image_size=recipe.image_size)
         self.fingerprint = (

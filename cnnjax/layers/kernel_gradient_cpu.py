@@ -51,13 +51,13 @@ def kernel_gradient(
         x, dy = rows(images[:, :: strides[0], :: strides[1]]), rows(gradient)
         sums = jnp.matmul(x.T, dy, preferred_element_type=of_sums(gradient))
         return sums[None, None].astype(gradient.dtype)
-    large = images.shape[3] >= LEAST_CHANNELS and gradient.shape[1] >= LEAST_ROWS
+    c, height, o = images.shape[3], gradient.shape[1], gradient.shape[3]
     in_vain = (window[0] - 1) * dilation[0]  # rows that a product has more than the gradient
-    sums = math.prod(window) * images.shape[3] * gradient.shape[3]
-    in_library = strides == (1, 1) and gradient.shape[3] >= LIBRARY_CHANNELS and sums <= MOST_SUMS
-    if large and not (in_library and 4 * in_vain >= gradient.shape[1]):
-        return _by_products(images, gradient, window, strides, pads, dilation)
-    return _by_convolution(images, gradient, window, strides, pads, dilation)
+    few_sums = o >= LIBRARY_CHANNELS and math.prod(window) * c * o <= MOST_SUMS
+    for_library = strides == (1, 1) and few_sums and 4 * in_vain >= height
+    products = c >= LEAST_CHANNELS and height >= LEAST_ROWS and not for_library
+    form = _by_products if products else _by_convolution
+    return form(images, gradient, window, strides, pads, dilation)
 
 
 def _by_products(

@@ -212,6 +212,8 @@ def test_a_frozen_prefix_costs_less_than_training_it_and_a_longer_one_still_less
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"splits": 0}, "--splits is 0, which cannot be; give from 1 to 1000"),
+        ({"splits": 1001}, "--splits is 1001, which cannot be; give from 1 to 1000"),
         ({"layers": (0, 1)}, "--layers asks for n = 0, but lenet5 has 5 stages"),
         ({"layers": (4, 5)}, "--layers asks for n = 5, but lenet5 has 5 stages"),
         ({"treatments": ("AnB", "CnB")}, "there is no treatment 'CnB'; the treatments are base"),

@@ -228,7 +228,7 @@ def test_a_document_without_marks_is_left_alone(tmp_path):
         (["--networks", "vgg"], "there is no network 'vgg'; cnnjax.list_models()"),
         (["--networks", "vgg11", "lenet5"], "give --image-size, or the others in a command of"),
         (["--networks", "vgg11", "--image-size", "8"], "the smallest square image it takes is 32"),
-        (["--image-size", "8"], "the smallest square image it takes is"),
+        (["--image-size", "8"], "the smallest square image it takes is 15 x 15"),
         (["--repeats", "1"], "--repeats of 2"),
         (["--only-report"], "--only-report needs --out"),
         (["--only-report", "--out", "nowhere.json"], "nowhere.json is no report"),
