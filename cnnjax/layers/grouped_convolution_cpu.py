@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from cnnjax.layers import convolution_cpu, kernel_gradient_cpu
+from cnnjax.layers import convolution_cpu, image_gradient_cpu, kernel_gradient_cpu
 from cnnjax.layers.convolution_cpu import of_sums
 from cnnjax.layers.windows import Pads
 
@@ -52,7 +52,7 @@ def image_gradient(
         dx = _depthwise_image_gradient(gradient, kernels, size, strides, pads, dilation)
         return dx.reshape(*dx.shape[:3], groups, -1).sum(-1)
     rule = partial(
-        convolution_cpu.image_gradient, size=size, strides=strides, pads=pads, dilation=dilation
+        image_gradient_cpu.image_gradient, size=size, strides=strides, pads=pads, dilation=dilation
     )
     return _per_group(rule, gradient, kernels, groups)
 
