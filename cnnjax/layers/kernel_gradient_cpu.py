@@ -2,10 +2,12 @@
 
     dw[u, v, c, o] = sum_{n,i,j} x[n, i s + u d, j s + v d, c] dy[n, i, j, o]
 
-Laid out as windows times gradients it is one matrix product whose left side holds every pixel
-kh kw times. But the product of the columns of all windows, kw c of them, with the rows of all
-windows, kh o of them, has the same numbers in it: x is copied kw times and dy kh times, and each
-of the kh kw c o sums is made once. `python scripts/benchmark.py` measures what it gives.
+It is a convolution of the images with a kernel as large as dy. Where windows lie apart, or the fast
+library does not take it, it is made of matrix products. Laid out as windows times gradients that
+were one product whose left side holds every pixel kh kw times. But the product of the columns of
+all windows, kw c of them, with the rows of all windows, kh o of them, has the same numbers in it: x
+is copied kw times and dy kh times, and each of the kh kw c o sums is made once.
+`python scripts/benchmark.py` measures what it gives.
 """
 
 import math
@@ -29,9 +31,8 @@ from cnnjax.layers.windows import Pads
 # With fewer channels of the images, or rows of the gradient, a product costs more than it saves.
 LEAST_CHANNELS, LEAST_ROWS = 5, 8
 
-# As many sums the fast library makes at least as quickly in a convolution as in a product for which
-# a quarter of the rows more are computed.
-MOST_SUMS = 2**16
+# Pixels of the gradient that the library takes at a time.
+LIBRARY_PIXELS = 2048
 
 # Pixels of the gradient in one product keep both cores at work from the least on; beyond that, the
 # numbers which it reads stay in the cache.
@@ -52,10 +53,9 @@ def kernel_gradient(
         sums = jnp.matmul(x.T, dy, preferred_element_type=of_sums(gradient))
         return sums[None, None].astype(gradient.dtype)
     c, height, o = images.shape[3], gradient.shape[1], gradient.shape[3]
-    in_vain = (window[0] - 1) * dilation[0]  # rows that a product has more than the gradient
-    few_sums = o >= LIBRARY_CHANNELS and math.prod(window) * c * o <= MOST_SUMS
-    for_library = strides == (1, 1) and few_sums and 4 * in_vain >= height
-    products = c >= LEAST_CHANNELS and height >= LEAST_ROWS and not for_library
+    few_outputs = o < LIBRARY_CHANNELS and height >= LEAST_ROWS
+    apart = strides != (1, 1) or dilation != (1, 1)
+    products = c >= LEAST_CHANNELS and (apart or few_outputs)
     form = _by_products if products else _by_convolution
     return form(images, gradient, window, strides, pads, dilation)
 
@@ -124,13 +124,12 @@ def _by_convolution(
     kh, kw = window
     span = (kw - 1) * dilation[1] + 1
     # The images are the channels here: where the outputs are not as many as the library asks for,
-    # the images must be. With the few channels of an image it does not pay. With many channels and
-    # outputs it is faster the fewer they are, down to two pixels for each row of the sums.
+    # the images must be. With the few channels of an image it does not pay.
     pixels = math.prod(gradient.shape[1:3])
-    if c > 4 and gradient.shape[3] >= LIBRARY_CHANNELS:
-        few = divisor(n, max(4, 2 * kh * kw * c // pixels))
+    if c >= LEAST_CHANNELS and gradient.shape[3] >= LIBRARY_CHANNELS:
+        few = divisor(n, max(4, LIBRARY_PIXELS // pixels))
     else:
-        few = divisor(n, max(4 if c <= 4 else 32, PIXELS_AT_A_TIME // pixels))
+        few = divisor(n, max(32 if c >= LEAST_CHANNELS else 4, PIXELS_AT_A_TIME // pixels))
     dtype = of_sums(gradient)
 
     def add(total: jax.Array, x: jax.Array, dy: jax.Array) -> jax.Array:

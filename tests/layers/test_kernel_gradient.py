@@ -76,19 +76,24 @@ def test_sums_of_bfloat16_are_made_in_float32():
     np.testing.assert_allclose(np.asarray(dw, np.float32), exact, rtol=2**-8, atol=0.05)
 
 
-@pytest.mark.parametrize(
-    ("rows", "filters", "dots"), [(8, 32, 0), (9, 32, 1), (8, 16, 1), (8, 2048, 1)]
-)
-def test_the_library_makes_few_sums_of_few_rows_in_a_convolution(rows, filters, dots):
-    x = jax.ShapeDtypeStruct((4, rows, 8, 6), jnp.float32)
+def dots(geometry, channels, filters, rows):
+    x = jax.ShapeDtypeStruct((4, 2 * rows, 24, channels), jnp.float32)
     dy = jax.ShapeDtypeStruct((4, rows, 8, filters), jnp.float32)
-    program = jax.make_jaxpr(lambda x, dy: on_cpu.kernel_gradient(x, dy, *GEOMETRIES["3 x 3"]))
-    assert str(program(x, dy)).count("dot_general") == dots
+    program = jax.make_jaxpr(lambda x, dy: on_cpu.kernel_gradient(x, dy, *GEOMETRIES[geometry]))
+    return str(program(x, dy)).count("dot_general")
 
 
-@pytest.mark.parametrize(("channels", "rows", "dots"), [(6, 9, 1), (3, 9, 0), (6, 4, 0)])
-def test_few_channels_and_small_maps_are_left_to_the_convolution(channels, rows, dots):
-    x = jax.ShapeDtypeStruct((4, rows, 8, channels), jnp.float32)
-    dy = jax.ShapeDtypeStruct((4, rows, 8, 5), jnp.float32)
-    program = jax.make_jaxpr(lambda x, dy: on_cpu.kernel_gradient(x, dy, *GEOMETRIES["3 x 3"]))
-    assert str(program(x, dy)).count("dot_general") == dots
+@pytest.mark.parametrize(("channels", "filters", "rows"), [(6, 32, 9), (3, 5, 9), (6, 5, 4)])
+def test_enough_outputs_few_channels_and_small_maps_are_left_to_the_convolution(
+    channels, filters, rows
+):
+    assert not dots("3 x 3", channels, filters, rows)
+
+
+@pytest.mark.parametrize(("geometry", "filters"), [("3 x 3", 16), ("dilated", 32)])
+def test_few_outputs_and_dilated_windows_are_matrix_products(geometry, filters):
+    assert dots(geometry, 6, filters, 9)
+
+
+def test_strided_windows_are_a_matrix_product_for_each_row_within_a_stride():
+    assert dots("strides that differ", 6, 32, 4) == 2
