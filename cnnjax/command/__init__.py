@@ -57,8 +57,11 @@ def main(
         run(flags)
     except CnnjaxError as error:
         _fail(str(error))
-    except MemoryError as error:
-        reason = f" ({error})" if str(error) else ""
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in reason:
+            raise
+        reason = f" ({reason})" if reason else ""
         _fail(f"there is not enough memory for this{reason}; choose less, or a larger machine")
     except BrokenPipeError:  # whoever read the output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,6 +101,8 @@ def at_least(least: int) -> Allowed:
 POSITIVE = Allowed("more than 0", lambda x: 0 < x < inf)
 REPETITIONS = Allowed("from 1 to 1000", lambda x: 1 <= x <= 1000)
 """Of each run of a study: all are planned before the first begins."""
+MOST = 2**31 - 1
+"""Of anything that is counted, sized or begun with a number."""
 
 
 def check_numbers(config: object, **allowed: Allowed) -> None:
@@ -119,9 +124,11 @@ def check_numbers(config: object, **allowed: Allowed) -> None:
     for name, numbers in allowed.items():
         given = getattr(config, name)
         for value in given if isinstance(given, tuple) else (given,):
+            flag = name.replace("_", "-")
             if value is not None and not numbers.includes(value):
-                flag = name.replace("_", "-")
                 raise CnnjaxError(f"--{flag} is {value}, which cannot be; give {numbers.words}")
+            if value is not None and value > MOST:
+                raise CnnjaxError(f"--{flag} is {value}, which is too large; give at most {MOST}")
 
 
 def page(text: str, width: int) -> str:

@@ -9,7 +9,6 @@ writes them, which has all of every array (`cnnjax.training.hosts`).
 
 import errno
 import json
-import logging
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from cnnjax.errors import CnnjaxError
+from cnnjax.training.checkpointer import one_checkpointer
 from cnnjax.training.manifest import check_whole, flush, write_manifest
 
 _AGES = ("new", "old")
@@ -47,7 +47,7 @@ def save(path: Path, tree: object, beside: Mapping[str, object] | None = None) -
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _check_room(path.parent, tree)
-        with _checkpointer() as checkpointer:
+        with one_checkpointer() as checkpointer:
             checkpointer.save(new, _storable(tree))
         if beside is not None:
             (new / _BESIDE).write_text(json.dumps(beside))
@@ -107,7 +107,7 @@ def restore(path: Path, like: object) -> object:
     check_whole(path)
     target = jax.tree.map(_describe, _storable(like))
     try:
-        with _checkpointer() as checkpointer:
+        with one_checkpointer() as checkpointer:
             stored = _stored(checkpointer, path)
             _check_same(path, stored, target)
             restored = checkpointer.restore(path, target)
@@ -119,14 +119,8 @@ def restore(path: Path, like: object) -> object:
 
 
 def _stored(checkpointer: ocp.StandardCheckpointer, path: Path) -> object:
-    """The shapes and types in a checkpoint; of what it does not know, Orbax would log a warning."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        found = checkpointer.metadata(path).item_metadata
-    finally:
-        logger.setLevel(level)
+    """The shapes and types in a checkpoint."""
+    found = checkpointer.metadata(path).item_metadata
     if found is None:
         raise ValueError("its description is not known")
     return found.tree
@@ -143,20 +137,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
     path = path.absolute()
     check_whole(path)
     try:
-        with _checkpointer() as checkpointer:
+        with one_checkpointer() as checkpointer:
             leaves = jax.tree_util.tree_leaves_with_path(checkpointer.restore(path))
     except Exception as error:
         raise _unknown(path, error) from None
     return {".".join(map(_name, keys)): np.asarray(leaf) for keys, leaf in leaves}
-
-
-def _checkpointer() -> ocp.StandardCheckpointer:
-    """Orbax, which would wait for the other processes where there are several."""
-    if jax.process_count() == 1:
-        return ocp.StandardCheckpointer()
-    this = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
-    return ocp.StandardCheckpointer(multiprocessing_options=alone)
 
 
 def read_beside(path: Path) -> dict[str, object] | None:
@@ -171,8 +156,7 @@ def read_beside(path: Path) -> dict[str, object] | None:
 
 
 def _check_room(directory: Path, tree: object) -> None:
-    """Where the disk is full already, Orbax would find out in several threads, each of which prints
-    pages of tracebacks."""
+    """Where the disk is full already, Orbax would find out in several threads."""
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(_storable(tree))) + _BESIDES
     if shutil.disk_usage(directory).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -181,8 +165,8 @@ def _check_room(directory: Path, tree: object) -> None:
 def _reason(error: Exception) -> str:
     """What an error says, in one line; of what TensorStore says, what the system said to it."""
     said = getattr(error, "strerror", None) or " ".join(str(error).split())
-    if system := re.search(r"([^:]+) \[os_error_code", said):
-        said = system[1].strip()
+    if system := re.search(r"\[os_error_code='(\d+)'\]", said):
+        said = os.strerror(int(system[1]))
     return said[:160] or type(error).__name__
 
 

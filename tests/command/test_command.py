@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from cnnjax import command
@@ -74,6 +76,15 @@ def test_a_number_that_cannot_be_is_refused_by_the_name_of_its_flag(value):
         command.check_numbers(config, **numbers)
 
 
+@pytest.mark.parametrize("value", [10**30, 1e30, 2**31])
+def test_a_number_that_is_too_large_is_refused_by_the_name_of_its_flag(value):
+    config = SimpleNamespace(sizes=(2**31 - 1, value))
+    with pytest.raises(
+        CnnjaxError, match=r"--sizes is .*, which is too large; give at most 2147483647"
+    ):
+        command.check_numbers(config, sizes=command.at_least(1))
+
+
 def test_a_users_mistake_is_one_line_and_status_2(monkeypatch, capsys):
     error = CnnjaxError("there is no network 'x'; there are a, b; choose one")
     assert call(monkeypatch, failing(error)) == 2
@@ -89,6 +100,21 @@ def test_too_little_memory_is_one_line_and_status_2(monkeypatch, capsys, reason)
     assert err.startswith("error: there is not enough memory for this")
     assert reason in err
     assert err.count("\n") == 1
+
+
+def test_too_little_memory_of_a_device_is_one_line_and_status_2(monkeypatch, capsys):
+    def run(config):
+        jax.block_until_ready(jax.jit(lambda: jnp.zeros((2**24, 2**24)))())
+
+    assert call(monkeypatch, run) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: there is not enough memory for this (RESOURCE_EXHAUSTED")
+    assert err.count("\n") == 1
+
+
+def test_another_error_of_jax_is_not_hidden(monkeypatch):
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        call(monkeypatch, failing(jax.errors.JaxRuntimeError("INTERNAL: what XLA did wrong")))
 
 
 STOPPED = {

@@ -180,6 +180,29 @@ def test_a_full_disk_is_one_line_before_anything_is_written(tmp_path, monkeypatc
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("size", [0, 40, 200, 1000])  # bytes, of which some files have more
+def test_a_disk_that_fills_meanwhile_is_one_line(tmp_path, size):
+    code = """if True:
+        import resource, sys
+        from pathlib import Path
+        import numpy as np
+        from cnnjax import CnnjaxError
+        from cnnjax.training.checkpoints import save
+        tree = {f"layer{i}": np.random.default_rng(i).normal(size=(30, 9)) for i in range(8)}
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+        try:
+            save(Path(sys.argv[1]), tree)
+        except CnnjaxError as error:
+            sys.exit(f"error: {error}")
+    """
+    command = [sys.executable, "-c", code, tmp_path / "c", str(size)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: cannot write the checkpoint ")
+    assert "File too large" in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_process_killed_between_the_two_renames_leaves_the_new_checkpoint(tmp_path):
     code = (
         "import os, signal, sys\n"
