@@ -47,4 +47,5 @@ def _unless_late(hook: Callable[..., None], raised: object) -> None:
 
 
 def _is_not_late(record: logging.LogRecord) -> bool:
-    return not re.search("exception was never retrieved|raised an exception", record.getMessage())
+    late = r"Task exception was never retrieved|_SignalingThread\.run\(\) raised"
+    return not re.search(late, record.getMessage())
