@@ -71,7 +71,7 @@ class Config:
     repeats: int = 20
     """Rounds, after the first, which are not counted."""
     scan_steps: int = 16
-    """Steps in one call, where `fit` takes 50."""
+    """Steps in one call, where `fit` takes as many as fill two seconds."""
     out: Path | None = None
     """Where to write what was measured, as JSON."""
     markdown: Path | None = None

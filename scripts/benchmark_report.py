@@ -148,8 +148,8 @@ def network_conditions(report: Report) -> str:
         f"over {report['repeats']} rounds in which all take turns in one process, and the median "
         "ratio to cnnjax in the same round. Forward is evaluation, step is forward, backward and "
         f"the SGD update with momentum; in a loop: {report['scan_steps']} steps are one call; "
-        "`fit` takes 50. XLA MiB: what XLA reserves for intermediate results. "
-        f"Compile: tracing and compilation, once. {where(report)}"
+        "`fit` takes as many as fill two seconds. XLA MiB: what XLA reserves for intermediate "
+        f"results. Compile: tracing and compilation, once. {where(report)}"
     )
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Annotated
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from benchmark_report import read_json, surroundings, where, write_json, write_section
@@ -31,8 +32,9 @@ from cnnjax.data import StreamedDataset, stream
 from cnnjax.data.readers import TrainingReader
 from cnnjax.errors import CnnjaxError
 from cnnjax.training import TrainState, classification, create_state
-from cnnjax.training.feeds import Streamed
-from cnnjax.training.steps import train_on_batch
+from cnnjax.training.feeds import GROUP, Streamed
+from cnnjax.training.fit import CALL_SECONDS
+from cnnjax.training.steps import train_on_batches
 from cnnjax.transfer import initialise
 
 ENDLESS = 1_000_000
@@ -77,14 +79,15 @@ class Batches:
         return np.stack([self._data.read(place % len(self._data)) for place in places])
 
 
-def in_threads(data: StreamedDataset, batch_size: int) -> Iterator[object]:
-    """Batches as cnnjax reads them."""
+def in_threads(data: StreamedDataset, batch_size: int) -> Iterator[int]:
+    """Batches as cnnjax reads them. This and the others give how many batches there were."""
     with closing(TrainingReader(data, batch_size, 0, ENDLESS)) as reader:
         while True:
-            yield next(reader)
+            next(reader)
+            yield 1
 
 
-def in_processes(data: StreamedDataset, batch_size: int, workers: int) -> Iterator[object]:
+def in_processes(data: StreamedDataset, batch_size: int, workers: int) -> Iterator[int]:
     """Batches as Grain reads them in processes, one thread each."""
     import grain
     from absl import flags
@@ -95,7 +98,8 @@ def in_processes(data: StreamedDataset, batch_size: int, workers: int) -> Iterat
     processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
     with closing(iter(batches.mp_prefetch(processes))) as reader:
         while True:
-            yield next(reader)
+            next(reader)
+            yield 1
 
 
 class Training:
@@ -115,33 +119,51 @@ class Training:
         variables = jax.tree.map(lambda array: array.copy(), self._variables)
         return create_state(variables, self._step["optimizer"], jax.random.key(0))
 
-    def alone(self) -> Iterator[object]:
+    def alone(self) -> Iterator[int]:
         """Steps on one batch."""
         with closing(TrainingReader(self._data, self._size, 0, 1)) as reader:
             images, labels, _ = jax.device_put(next(reader))
-        state = self._state()
-        while True:
-            state, log = train_on_batch(state, images, labels, {}, **self._step)
-            yield jax.block_until_ready(log)
+        state, batches = self._state(), [(images, labels)] * GROUP
 
-    def fed(self) -> Iterator[object]:
+        def take(count: int) -> None:
+            nonlocal state
+            state, log = train_on_batches(state, batches, jnp.int32(count), {}, **self._step)
+            jax.block_until_ready(log)
+
+        yield from _in_calls(take)
+
+    def fed(self) -> Iterator[int]:
         """Steps on what is read meanwhile."""
         state = self._state()
         with closing(Streamed(self._data, self._size, 0, ENDLESS, None)) as feed:
-            while True:
-                state, log = feed.take_steps(state, 0, 1, {}, **self._step)
-                yield log
+
+            def take(count: int) -> None:
+                nonlocal state
+                state, _ = feed.take_steps(state, 0, count, {}, **self._step)
+
+            yield from _in_calls(take)
 
 
-def images_per_second(batches: Iterator[object], config: Config) -> float:
+def _in_calls(take: Callable[[int], None]) -> Iterator[int]:
+    """As many steps at a time as `fit` gives a call, up to `GROUP`."""
+    take(1)  # compiles
+    count = 1
+    while True:
+        began = time.perf_counter()
+        take(count)
+        yield count
+        per_step = (time.perf_counter() - began) / count
+        count = int(np.clip(CALL_SECONDS / per_step, 1, GROUP))
+
+
+def images_per_second(batches: Iterator[int], config: Config) -> float:
     """Of one measurement: whole batches, the first after the warm-up."""
     began = time.perf_counter()
     while time.perf_counter() - began < config.warm_up:
         next(batches)
     count, began = 0, time.perf_counter()
     while time.perf_counter() - began < config.seconds:
-        next(batches)
-        count += 1
+        count += next(batches)
     return count * config.batch_size / (time.perf_counter() - began)
 
 
@@ -151,7 +173,7 @@ def measured(config: Config, size: int) -> list[dict[str, object]]:
     def data(workers: int) -> StreamedDataset:
         return stream(config.dataset, image_size=size, workers=workers).train
 
-    makers: dict[str, Callable[[], Iterator[object]]] = {}
+    makers: dict[str, Callable[[], Iterator[int]]] = {}
     for workers in (1, 2, 4):
         makers[f"reading, {_count(workers, 'thread')}"] = lambda workers=workers: in_threads(
             data(workers), config.batch_size
@@ -209,7 +231,8 @@ def section(report: dict) -> str:
     conditions = (
         f"Images a second in batches of {report['batch_size']}: medians and quartiles over "
         f"{report['repeats']} rounds in which all take turns, {report['seconds']:g} s each after "
-        f"{report['warm_up']:g} s that are not counted; "
+        f"{report['warm_up']:g} s that are not counted; steps are taken as `fit` takes them, up to "
+        f"{report['steps_a_call']} in a call; "
         f"{report['images']:,} photos, {report['photo_bytes']:,} bytes each on the average, from "
         f"the system's memory. {where(report)}"
     )
@@ -228,6 +251,7 @@ def run(config: Config) -> None:
         report = surroundings(os.getloadavg()[0])
         report |= {"batch_size": config.batch_size, "repeats": config.repeats}
         report |= {"seconds": config.seconds, "warm_up": config.warm_up} | photos(config)
+        report["steps_a_call"] = GROUP
         report["versions"] |= {name: version(name) for name in ("grain", "pillow")}
         report["streams"] = [row for size in config.image_sizes for row in measured(config, size)]
         if config.out is not None:

@@ -21,10 +21,12 @@ from pathlib import Path
 import jax
 import numpy as np
 from benchmark_report import surroundings, where, write_json, write_section
+from stock_networks import STOCK
 
 from cnnjax.command import main
 from cnnjax.errors import CnnjaxError
-from cnnjax.training import TrainState, train_step
+from cnnjax.models import NETWORKS
+from cnnjax.training import TrainState, feeds, train_step
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 IMPLEMENTATIONS = ("cnnjax", "stock")
@@ -52,6 +54,7 @@ def run(config: Config) -> None:
     report = surroundings(load) | {
         "runs": measured["cnnjax"]["runs"],
         "splits": config.splits,
+        "plan": "tiny" if config.smoke else "default",
         "seconds": {name: round(m["seconds"], 1) for name, m in measured.items()},
         "times_faster": round(ratio, 2),
         "largest_difference_in_accuracy": _difference(measured),
@@ -70,7 +73,8 @@ def section(report: dict) -> str:
         "| the plan | seconds | |\n|---|--:|--:|\n"
         f"| cnnjax | {seconds['cnnjax']:.1f} | {report['times_faster']:.2f} × faster |\n"
         f"| stock layers, no cached features, a call for each step | {seconds['stock']:.1f} | |\n\n"
-        f"{report['runs']} runs ({report['splits']} splits) of the default plan, whole processes, "
+        f"{report['runs']} runs ({report['splits']} splits) of the {report['plan']} plan, whole "
+        "processes, "
         "start-up and compilation included, one measurement each. Largest difference of one run's "
         f"test accuracy between the two: {report['largest_difference_in_accuracy']:.2f} points "
         f"(training amplifies rounding). {where(report)}"
@@ -84,15 +88,15 @@ def perform(implementation: str, splits: int, smoke: bool, out: Path) -> None:
     import transferability_protocol
 
     if implementation == "stock":
-        from stock_networks import STOCK
-
-        import cnnjax.training.fit
-        from cnnjax.models import NETWORKS
-
-        NETWORKS.update(STOCK)
-        cnnjax.training.fit.train_steps = steps_one_by_one
+        use_stock()
         transferability_protocol.CACHE_LIMIT = 0
     transferability.run(transferability.Config(splits=splits, smoke=smoke, out=out))
+
+
+def use_stock() -> None:
+    """From now on this process has stock networks, and a call for each step."""
+    NETWORKS.update(STOCK)
+    feeds.train_steps = steps_one_by_one
 
 
 def steps_one_by_one(
@@ -102,9 +106,11 @@ def steps_one_by_one(
     indices: jax.Array,
     count: jax.Array,
     frozen: dict,
+    *,
+    placed: None = None,
     **settings: object,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """What `train_steps` does, in a compiled call for each step."""
+    """What `train_steps` does on one device, in a compiled call for each step."""
     sums = []
     for row in np.asarray(indices)[: int(count)]:
         state, measured = _one_step(state, inputs, targets, row, frozen, **settings)
@@ -112,7 +118,11 @@ def steps_one_by_one(
     return state, {name: np.stack([one[name] for one in sums]) for name in sums[0]}
 
 
-@partial(jax.jit, static_argnames=("network", "task", "optimizer", "start"), donate_argnums=0)
+@partial(
+    jax.jit,
+    static_argnames=("network", "task", "optimizer", "start", "augment"),
+    donate_argnums=0,
+)
 def _one_step(
     state: TrainState,
     inputs: jax.Array,

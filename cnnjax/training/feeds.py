@@ -1,6 +1,8 @@
 """What feeds the steps of a training: a data set that lies on the device, or a stream."""
 
+import math
 import time
+from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,15 +16,19 @@ from cnnjax.training.devices import Placement
 from cnnjax.training.lines import Line
 from cnnjax.training.processes import current
 from cnnjax.training.state import TrainState, Variables
-from cnnjax.training.steps import Batch, train_on_batch, train_steps
+from cnnjax.training.steps import Batch, train_on_batches, train_steps
 
 MOST_STEPS = 512
 """In one call."""
 
+GROUP = 8
+"""Batches of a stream in one call, at most."""
+
 Log = dict[str, np.ndarray]
 """The sums of each step, `[steps, ...]` each."""
 
-_IN_FLIGHT = 2  # steps that are given to the device before the first is looked at
+_IN_FLIGHT = 2  # groups of batches that are given to the device before the first is looked at
+_GROUP_BYTES = 2**26  # that the batches of a stream in one call may take up
 _NAMED = 10  # examples that cannot be read are named one by one, up to so many
 
 
@@ -73,8 +79,8 @@ class Resident:
 
 
 class Streamed:
-    """A stream: while the device takes a step, the next batch is read and brought to it. Of several
-    processes each reads its own part of each batch."""
+    """A stream: while the device takes some steps, the next batches are read and brought to it. Of
+    several processes each reads its own part of each batch."""
 
     def __init__(
         self,
@@ -88,8 +94,11 @@ class Streamed:
         self._here = current()
         own = None if placement is None else placement.own_places(batch_size)
         self._reader = TrainingReader(data, batch_size, seed, steps, own)
-        self._ahead: tuple[Batch, Mapping[str, object]] | None = None
-        self._clock = ThreadPoolExecutor(1)  # notes when a step ends, while the next batch is read
+        # On a CPU a call costs up to as much as a step (docs/benchmarks.md).
+        most = _GROUP_BYTES // (batch_size * math.prod(data.image_shape))
+        self._group = min(GROUP, max(1, most))
+        self._ahead: deque[tuple[Batch, Mapping[str, object]]] = deque()
+        self._clock = ThreadPoolExecutor(1)  # notes when steps end, while further batches are read
         self._compiled = False
         self._named = Named("another image stands in for it")
         self.position: Mapping[str, object] | None = self._reader.get_state()
@@ -101,26 +110,38 @@ class Streamed:
         placed = self._placement and self._placement.shardings
         began = time.monotonic()
         logs, begins, ends = [], [], []
-        for number in range(count):
-            batch, self.position = self._ahead or self._read()
-            if number >= _IN_FLIGHT:
-                ends[number - _IN_FLIGHT].result()
+        for first in range(0, count, self._group):
+            number = min(self._group, count - first)
+            self._read(number)
+            batches = []
+            for _ in range(number):
+                batch, self.position = self._ahead.popleft()
+                batches.append(batch)
+            batches += batches[:1] * (self._group - number)  # one shape for any number
+            if len(ends) >= _IN_FLIGHT:
+                ends[-_IN_FLIGHT].result()
             begins.append(time.monotonic())
-            state, log = train_on_batch(state, *batch, frozen, placed=placed, **step)
-            logs.append(log)
+            state, log = train_on_batches(
+                state, batches, jnp.int32(number), frozen, placed=placed, **step
+            )
+            logs.append((log, number))
             ends.append(self._clock.submit(_when_ready, log))
-            self._ahead = self._read()
+            self._read(number)
         finished = [end.result() for end in ends]
         reading = self._data.reading
         if self._compiled:
             reading.used += count * self._reader.size
             reading.elapsed += finished[-1] - began
-            # A step begins when it is given to the device and the one before has ended.
+            # Steps begin when they are given to the device and those before have ended.
             pairs = zip(begins, [began, *finished], finished, strict=False)
             reading.stepping += sum(end - max(begin, before) for begin, before, end in pairs)
         else:  # as long as that took, what was read meanwhile tells nothing
             self._compiled, reading.images, reading.busy = True, 0, 0.0
-        return state, {name: np.stack([np.asarray(log[name]) for log in logs]) for name in logs[0]}
+        names = logs[0][0]
+        return state, {
+            name: np.concatenate([np.asarray(log[name])[:number] for log, number in logs])
+            for name in names
+        }
 
     def resume(self, position: Mapping[str, object] | None, taken: int) -> None:
         """Goes on where `position` was asked for.
@@ -153,15 +174,16 @@ class Streamed:
     def _corrupt(self) -> Mapping[str, str]:
         return self.position["corrupt"]
 
-    def _read(self) -> tuple[Batch, Mapping[str, object]] | None:
-        """The next batch on its way to the device, and the position behind it; None at the end."""
-        read = next(self._reader, None)
-        if read is None:
-            return None
-        batch = (read.images, read.labels)
-        placement = self._placement
-        batch = jax.device_put(batch) if placement is None else placement.examples(batch)
-        return batch, self._reader.get_state()
+    def _read(self, number: int) -> None:
+        """So many batches, or all that are left, lie ahead then, on their way to the device, each
+        with the position behind it."""
+        while len(self._ahead) < number:
+            read = next(self._reader, None)
+            if read is None:
+                return
+            batch, placement = (read.images, read.labels), self._placement
+            batch = jax.device_put(batch) if placement is None else placement.examples(batch)
+            self._ahead.append((batch, self._reader.get_state()))
 
 
 class Named:

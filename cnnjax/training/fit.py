@@ -28,7 +28,9 @@ CHECKPOINT = "checkpoint"
 Measure = Callable[[Variables], Mapping[str, float]]
 """All variables, the frozen ones included -> numbers by name, a function of nothing else."""
 
-_CALL_SECONDS = 0.5  # what a call should take, so that progress shows and Ctrl-C is heard
+CALL_SECONDS = 2.0
+"""What a call of the compiled loop should take: so long that what it costs besides its steps (on a
+CPU up to as much as a step) is little of it, and that progress shows and Ctrl-C is heard."""
 
 
 class DivergedError(CnnjaxError):
@@ -186,7 +188,7 @@ def fit(
             on_steps(taken)
             if call_seconds_known:
                 per_step = (time.monotonic() - began) / count
-                rows = int(np.clip(_CALL_SECONDS / per_step, 1, MOST_STEPS))
+                rows = int(np.clip(CALL_SECONDS / per_step, 1, MOST_STEPS))
             call_seconds_known = True
 
             if taken < boundary:

@@ -1,6 +1,6 @@
 """The training step and the evaluation, as pure functions under `jax.jit`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -112,41 +112,40 @@ def train_step(
     return TrainState(state.step + 1, state.key, params, updated, opt_state), sums
 
 
-@partial(
-    jax.jit,
-    static_argnames=("network", "task", "optimizer", "start", "augment", "placed"),
-    donate_argnames="state",
-)
-def train_on_batch(
+_STATIC = ("network", "task", "optimizer", "start", "augment", "placed")
+
+
+@partial(jax.jit, static_argnames=_STATIC, donate_argnames="state")
+def train_on_batches(
     state: TrainState,
-    inputs: jax.Array,
-    targets: jax.Array,
+    batches: Sequence[Batch],
+    count: jax.Array,
     frozen: Variables,
     *,
     placed: Shardings | None = None,
     **step: object,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    """`train_step`, compiled, on a batch that comes from outside.
+    """Takes `count` steps in one compiled loop on batches that come from outside.
+
+    As of `train_steps`, one program serves any number of steps, with the same bits.
 
     Args:
       state: donated.
-      inputs: of the batch, `[B, ...]`.
-      targets: `[B, ...]`.
+      batches: as many in each call, of the same shapes; those from `count` on are not looked at.
+      count: how many to use, int32 `[]`.
       frozen: as in `train_step`.
-      placed: of the batch and of the state, where there are several devices.
+      placed: of a batch and of the state, where there are several devices.
       **step: as in `train_step`.
+
+    Returns:
+      As of `train_steps`.
     """
-    state, sums = train_step(state, (inputs, targets), frozen=frozen, **step)
-    if placed is not None:
-        state = jax.lax.with_sharding_constraint(state, placed.whole)
-    return state, sums
+    inputs, targets = jax.tree.map(lambda *parts: jnp.stack(parts), *batches)
+    step = partial(train_step, frozen=frozen, **step)
+    return _loop(step, state, lambda i: (inputs[i], targets[i]), len(batches), count, placed)
 
 
-@partial(
-    jax.jit,
-    static_argnames=("network", "task", "optimizer", "start", "augment", "placed"),
-    donate_argnames="state",
-)
+@partial(jax.jit, static_argnames=_STATIC, donate_argnames="state")
 def train_steps(
     state: TrainState,
     inputs: jax.Array,
@@ -155,12 +154,8 @@ def train_steps(
     count: jax.Array,
     frozen: Variables,
     *,
-    network: Network,
-    task: Task,
-    optimizer: optax.GradientTransformation,
-    start: str | None = None,
-    augment: Augment | None = None,
     placed: Shardings | None = None,
+    **step: object,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Takes `count` steps in one compiled loop on a data set that lies on the device.
 
@@ -174,38 +169,40 @@ def train_steps(
       indices: which examples make up each batch, int32 `[most steps, batch]`.
       count: how many rows of `indices` to use, int32 `[]`.
       frozen: as in `train_step`.
-      network: as in `train_step`.
-      task: as in `train_step`.
-      optimizer: as in `train_step`.
-      start: as in `train_step`.
-      augment: as in `train_step`.
       placed: of a batch and of the state, where there are several devices.
+      **step: as in `train_step`: network, task, optimizer, start, augment.
 
     Returns:
       The state, and the sums of each step, `[most steps, ...]` each, 0 from `count` on.
     """
-    step = partial(
-        train_step,
-        network=network,
-        task=task,
-        optimizer=optimizer,
-        frozen=frozen,
-        start=start,
-        augment=augment,
-    )
 
     def batch(i: jax.Array) -> Batch:
-        rows = rows_of(inputs, indices[i]), targets[indices[i]]
-        return rows if placed is None else jax.lax.with_sharding_constraint(rows, placed.batch)
+        return rows_of(inputs, indices[i]), targets[indices[i]]
 
+    step = partial(train_step, frozen=frozen, **step)
+    return _loop(step, state, batch, len(indices), count, placed)
+
+
+def _loop(
+    step: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]],
+    state: TrainState,
+    batch: Callable[[jax.Array], Batch],
+    most: int,
+    count: jax.Array,
+    placed: Shardings | None,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """`count` of `most` steps, the sums of each noted."""
     shapes = jax.eval_shape(lambda s: step(s, batch(0))[1], state)
-    log = jax.tree.map(lambda a: jnp.zeros((len(indices), *a.shape), a.dtype), shapes)
+    log = jax.tree.map(lambda a: jnp.zeros((most, *a.shape), a.dtype), shapes)
 
     def body(
         i: jax.Array, carry: tuple[TrainState, dict[str, jax.Array]]
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         state, log = carry
-        state, sums = step(state, batch(i))
+        rows = batch(i)
+        if placed is not None:
+            rows = jax.lax.with_sharding_constraint(rows, placed.batch)
+        state, sums = step(state, rows)
         if placed is not None:
             state = jax.lax.with_sharding_constraint(state, placed.whole)
         return state, {name: log[name].at[i].set(value) for name, value in sums.items()}

@@ -18,6 +18,7 @@ REPORT = {
     "repeats": 3,
     "seconds": 2.0,
     "warm_up": 0.5,
+    "steps_a_call": 8,
     "images": 2000,
     "photo_bytes": 4515,
     "streams": [

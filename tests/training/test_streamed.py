@@ -22,6 +22,7 @@ from cnnjax.training import (
     totals,
     trained_variables,
 )
+from cnnjax.training.feeds import Streamed
 from cnnjax.transfer import initialise
 
 NET = cnnjax.create("mlp", hidden=(8,), num_classes=3, dropout=0.3)
@@ -108,6 +109,35 @@ def test_a_streamed_training_takes_the_course_of_one_in_memory(folder):
     assert [line.keys() for line in lines] == [line.keys() for line in kept]
     for one, other in zip(lines, kept, strict=True):
         assert one == pytest.approx(other, rel=1e-5)
+
+
+def test_what_comes_out_does_not_depend_on_how_many_steps_are_one_call(folder):
+    step = {name: SETTINGS[name] for name in ("network", "task", "optimizer", "augment")}
+    found = []
+    for counts in ([23], [1] * 23, [8, 8, 7], [3, 11, 9]):
+        feed = Streamed(stream(f"folder:{folder}").train, 8, 3, 23, None)
+        state, taken, losses = start(), 0, []
+        for count in counts:
+            state, log = feed.take_steps(state, taken, count, {}, **step)
+            taken += count
+            losses += log["loss"].tolist()
+            assert feed.position["grain"] == {"next_index": 8 * taken}
+        feed.close()
+        found.append((losses, state))
+    assert len(found[0][0]) == 23
+    for losses, state in found[1:]:
+        assert losses == found[0][0]
+        chex.assert_trees_all_equal(trained_variables(state), trained_variables(found[0][1]))
+
+
+def test_the_batches_of_a_call_take_up_no_more_than_so_much(folder):
+    data = stream(f"folder:{folder}", image_size=64).train
+    sizes = {}
+    for batch_size in (8, 4096, 10_000):
+        feed = Streamed(data, batch_size, 3, 1, None)
+        sizes[batch_size] = feed._group
+        feed.close()
+    assert sizes == {8: 8, 4096: 4, 10_000: 1}  # 64 MiB of 4 KiB each
 
 
 @pytest.mark.parametrize("step", [10, 23])
