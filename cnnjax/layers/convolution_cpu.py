@@ -34,6 +34,9 @@ DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # takes part in at least this many multiply-adds.
 MULTIPLY_ADDS_PER_COPY = 48
 
+# Up to so many channels are those of an image, few for what a convolution costs besides its sums.
+IMAGE_CHANNELS = 4
+
 # With fewer channels on both sides than this, XLA's library leaves a convolution to slower code.
 LIBRARY_CHANNELS = 17
 
@@ -56,7 +59,7 @@ def convolve(
         return product(images[:, :: strides[0], :: strides[1]], kernels[0, 0])
     c, o = kernels.shape[2:]
     # With one channel or two it pays only to fill the library's vectors.
-    if c <= 4 and dilation == (1, 1) and 4 * o >= LIBRARY_CHANNELS:
+    if c <= IMAGE_CHANNELS and dilation == (1, 1) and 4 * o >= LIBRARY_CHANNELS:
         if strides == (1, 1) and o < LIBRARY_CHANNELS:
             return _columns_together(images, kernels, strides, pads, _column_by_column)
         if c > 2:
@@ -114,7 +117,7 @@ def _columns_together(
 def _outputs_computed(c: int, o: int) -> int:
     """Of a convolution of c channels with o outputs. Some are computed in vain where that is
     faster: with few channels, and where the library would not fill its vectors."""
-    if c <= 4:
+    if c <= IMAGE_CHANNELS:
         return max(o, LIBRARY_CHANNELS)
     return VECTOR if c >= LIBRARY_CHANNELS and VECTOR // 2 < o < VECTOR else o
 

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnjax.layers.convolution_cpu import (
+    IMAGE_CHANNELS,
     LIBRARY_CHANNELS,
     PIXELS_AT_A_TIME,
     canonical,
@@ -28,8 +29,8 @@ from cnnjax.layers.convolution_cpu import (
 )
 from cnnjax.layers.windows import Pads
 
-# With fewer channels of the images, or rows of the gradient, a product costs more than it saves.
-LEAST_CHANNELS, LEAST_ROWS = 5, 8
+# With the channels of an image, or fewer rows of the gradient, a product costs more than it saves.
+LEAST_ROWS = 8
 
 # Pixels of the gradient that the library takes at a time.
 LIBRARY_PIXELS = 2048
@@ -55,7 +56,7 @@ def kernel_gradient(
     c, height, o = images.shape[3], gradient.shape[1], gradient.shape[3]
     few_outputs = o < LIBRARY_CHANNELS and height >= LEAST_ROWS
     apart = strides != (1, 1) or dilation != (1, 1)
-    products = c >= LEAST_CHANNELS and (apart or few_outputs)
+    products = c > IMAGE_CHANNELS and (apart or few_outputs)
     form = _by_products if products else _by_convolution
     return form(images, gradient, window, strides, pads, dilation)
 
@@ -126,10 +127,10 @@ def _by_convolution(
     # The images are the channels here: where the outputs are not as many as the library asks for,
     # the images must be. With the few channels of an image it does not pay.
     pixels = math.prod(gradient.shape[1:3])
-    if c >= LEAST_CHANNELS and gradient.shape[3] >= LIBRARY_CHANNELS:
+    if c > IMAGE_CHANNELS and gradient.shape[3] >= LIBRARY_CHANNELS:
         few = divisor(n, max(4, LIBRARY_PIXELS // pixels))
     else:
-        few = divisor(n, max(32 if c >= LEAST_CHANNELS else 4, PIXELS_AT_A_TIME // pixels))
+        few = divisor(n, max(32 if c > IMAGE_CHANNELS else 4, PIXELS_AT_A_TIME // pixels))
     dtype = of_sums(gradient)
 
     def add(total: jax.Array, x: jax.Array, dy: jax.Array) -> jax.Array:

@@ -10,6 +10,8 @@ from functools import partial
 import jax
 import orbax.checkpoint as ocp
 
+from cnnjax.errors import CnnjaxError
+
 
 @contextmanager
 def one_checkpointer() -> Iterator[ocp.StandardCheckpointer]:
@@ -30,8 +32,11 @@ def one_checkpointer() -> Iterator[ocp.StandardCheckpointer]:
     try:
         with ocp.StandardCheckpointer(**alone) as checkpointer:
             yield checkpointer
+    except CnnjaxError:  # of those who use it
+        raise
     except Exception:
-        hook = partial(_unless_late, hook)
+        if getattr(hook, "func", None) is not _unless_late:
+            hook = partial(_unless_late, hook)
         for late in (logger, logging.getLogger("asyncio")):
             late.addFilter(_is_not_late)
         raise

@@ -1,5 +1,6 @@
 """Checkpoints: whole or not at all, and never cast, reshaped or half-read."""
 
+import logging
 import os
 import shutil
 import signal
@@ -88,6 +89,15 @@ def test_another_tree_is_refused_and_the_difference_named(tmp_path, like, name):
     checkpoints.save(tmp_path / "c", TREE)
     with pytest.raises(CnnjaxError, match=f"holds another network: {name}"):
         checkpoints.restore(tmp_path / "c", like)
+
+
+def test_a_refusal_leaves_the_logs_as_they_were(tmp_path):
+    checkpoints.save(tmp_path / "c", TREE)
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    before = sys.unraisablehook, [(list(one.filters), one.level) for one in loggers]
+    with pytest.raises(CnnjaxError):
+        checkpoints.restore(tmp_path / "c", changed(step=jnp.float32(7)))
+    assert before == (sys.unraisablehook, [(list(one.filters), one.level) for one in loggers])
 
 
 def test_every_file_of_a_checkpoint_is_guarded(tmp_path):
