@@ -81,25 +81,30 @@ def _by_products(
     least = -(-LEAST_PIXELS // (height * width))
     few = divisor(n, max(least, MOST_NUMBERS // numbers), least)
 
-    def columns(x: jax.Array, phase: int, count: int) -> jax.Array:
+    def columns(x: jax.Array, first: int, count: int) -> jax.Array:
         """[few, ...] -> [few count width, kw c]: of `count` rows, the pixels under each v."""
-        last = phase + (count - 1) * strides[0] + 1
+        lines = slice(first, first + count * strides[0], strides[0])
         over = (width - 1) * strides[1] + 1
         starts = [v * dilation[1] for v in range(kw)]
-        under = [x[:, phase : last : strides[0], v : v + over : strides[1]] for v in starts]
+        under = [x[:, lines, v : v + over : strides[1]] for v in starts]
         return jnp.concatenate(under, 3).reshape(-1, kw * c)
 
     def product(x: jax.Array, dy: jax.Array, phase: int) -> jax.Array:
         shifts = [u * dilation[0] // strides[0] for u in by_phase[phase]]
-        most = max(shifts)
-        dy = jnp.pad(dy, ((0, 0), (most, most), (0, 0), (0, 0)))
-        count = height + most
-        met = [dy[:, most - a : most - a + count] for a in shifts]
+        # Row i of dy and the window's row a lie over row s k + phase - top of the images, where
+        # k = i + a. Rows of the padding meet nothing, so only dy is padded.
+        offset, least, most = pads[0][0] - phase, min(shifts), max(shifts)
+        first = max(0, -(-offset // strides[0]))
+        last = min((x.shape[1] - 1 + offset) // strides[0], height - 1 + most)
+        before, after = max(0, most - first), max(0, last - least - height + 1)
+        dy = jnp.pad(dy, ((0, 0), (before, after), (0, 0), (0, 0)))
+        met = [dy[:, before + first - a : before + last + 1 - a] for a in shifts]
         met = jnp.concatenate(met, 3).reshape(-1, len(shifts) * o)
-        return jnp.matmul(columns(x, phase, count).T, met, preferred_element_type=dtype)
+        under = columns(x, first * strides[0] - offset, last + 1 - first)
+        return jnp.matmul(under.T, met, preferred_element_type=dtype)
 
     def add(totals: list[jax.Array], x: jax.Array, dy: jax.Array) -> list[jax.Array]:
-        x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+        x = jnp.pad(x, ((0, 0), (0, 0), pads[1], (0, 0)))
         return [t + product(x, dy, p) for t, p in zip(totals, by_phase, strict=True)]
 
     nothing = [jnp.zeros((kw * c, len(us) * o), dtype) for us in by_phase.values()]

@@ -14,6 +14,8 @@ GEOMETRIES = {  # window, strides, pads, dilation
     "a stride beyond the window": ((2, 2), (3, 3), ((0, 0), (0, 0)), (1, 1)),
     "dilated": ((3, 2), (1, 1), ((2, 2), (1, 2)), (2, 3)),
     "dilated by the stride": ((3, 3), (2, 2), ((2, 1), (0, 3)), (2, 2)),
+    "rows of windows in the padding": ((3, 3), (2, 1), ((6, 5), (1, 1)), (1, 1)),
+    "rows that no window reaches": ((3, 3), (4, 1), ((9, 0), (0, 1)), (1, 1)),
     "one row": ((1, 7), (1, 1), ((0, 0), (3, 3)), (1, 1)),
 }
 
